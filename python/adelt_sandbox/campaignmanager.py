@@ -1,0 +1,3 @@
+class CampaignManager:
+    def __init__(self, *a):
+        pass

@@ -1,0 +1,260 @@
+"""Start a sandbox: in this process, or as a child for the length of a test."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from asyncio import BaseTransport, Transport
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from adelt_sandbox.app import TRANSPORTS, Sandbox
+from adelt_sandbox.clock import format_instant
+from adelt_sandbox.config import DEFAULT_NOW, Config
+
+START_SECONDS = 60
+
+
+def environment(config: Config) -> dict[str, str]:
+    """Environment variables that send Google's clients, and adelt, to a sandbox."""
+    return {
+        "ADELT_GOOGLE_ENDPOINT": config.url,
+        "STORAGE_EMULATOR_HOST": config.url,
+        "GOOGLE_APPLICATION_CREDENTIALS": str((config.state_dir / "credentials.json").resolve()),
+    }
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    seed: int = 7,
+    size: str = "tiny",
+    now: datetime = DEFAULT_NOW,
+    state_dir: Path = Path(".adelt/sandbox"),
+    *,
+    report_seconds: float = 1.0,
+    erf_until: date = date(2024, 10, 31),
+    token_seconds: int = 3600,
+    signed_url_seconds: int = 3600,
+    anonymous_storage: bool = True,
+    on_ready: Callable[[Config], None] | None = None,
+) -> None:
+    """Serve a sandbox until it is told to stop (Ctrl-C or SIGTERM).
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 picks a free one.
+        seed: Same seed, same world.
+        size: Size of the world, `tiny` and up.
+        now: Where the virtual clock stands at start.
+        state_dir: Folder for key files, report files and buckets.
+        report_seconds: Real seconds a report needs from queued to done.
+        erf_until: Last day with entity read files.
+        token_seconds: Life of an access token.
+        signed_url_seconds: Life of a signed report link.
+        anonymous_storage: Accept Cloud Storage requests without a token.
+        on_ready: Called once requests are answered; by default prints how to use the sandbox.
+    """
+    config = Config(
+        host,
+        port,
+        seed,
+        size,
+        now,
+        Path(state_dir),
+        report_seconds,
+        erf_until,
+        token_seconds,
+        signed_url_seconds,
+        anonymous_storage,
+    )
+    with socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+    ) as sock:
+        config = replace(config, port=sock.getsockname()[1])
+        sandbox = Sandbox(config)
+        server = _Server(
+            uvicorn.Config(
+                sandbox,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_level="critical",
+                access_log=False,
+                timeout_graceful_shutdown=1,
+                server_header=False,
+            ),
+            lambda: (on_ready or print_usage)(config),
+        )
+        try:
+            server.run(sockets=[sock])
+        finally:
+            sandbox.close()
+
+
+def print_usage(config: Config) -> None:
+    """Say where the sandbox is and what to set so that clients find it."""
+    print(
+        f"sandbox ready at {config.url} (seed {config.seed}, size {config.size}, now {format_instant(config.now)})"
+    )
+    for name, value in environment(config).items():
+        print(f"export {name}={value}")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A sandbox that runs in a child process.
+
+    Attributes:
+        url: Where it listens.
+        state_dir: Its folder.
+        pid: Its process id.
+    """
+
+    url: str
+    state_dir: Path
+    pid: int
+
+    @property
+    def credentials(self) -> Path:
+        """Key file of the account that may see everything."""
+        return self.state_dir / "credentials.json"
+
+    @property
+    def other_credentials(self) -> Path:
+        """Key file of a second account, which sees only the last partner and profile."""
+        return self.state_dir / "credentials-other.json"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables that send clients here."""
+        return {
+            "ADELT_GOOGLE_ENDPOINT": self.url,
+            "STORAGE_EMULATOR_HOST": self.url,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
+        }
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a JSON request to the sandbox and return the JSON of its answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.url + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return json.load(answer)
+
+    def set_clock(self, now: datetime | str) -> None:
+        """Move the virtual clock."""
+        text = now if isinstance(now, str) else format_instant(now)
+        self.request("POST", "/sandbox/clock", {"now": text})
+
+    def set_faults(self, schedule: Sequence[Mapping[str, Any]], seed: int | None = None) -> None:
+        """Put a fault schedule in force; an empty one turns faults off."""
+        body: dict[str, Any] = {"faults": list(schedule)}
+        if seed is not None:
+            body["seed"] = seed
+        self.request("POST", "/sandbox/faults", body)
+
+    def truth(self, table: str, **query: Any) -> dict[str, Any]:
+        """What a perfect warehouse would hold in a table such as `raw_dv360/report_standard`."""
+        answer: dict[str, Any] = self.request("GET", f"/sandbox/truth/{table}?{urlencode(query, doseq=True)}")
+        return answer
+
+    def stats(self) -> dict[str, Any]:
+        """Request counts and the sandbox's own mistakes."""
+        answer: dict[str, Any] = self.request("GET", "/sandbox/stats")
+        return answer
+
+
+@contextmanager
+def running(
+    *,
+    state_dir: Path | None = None,
+    port: int = 0,
+    seed: int = 7,
+    size: str = "tiny",
+    now: datetime = DEFAULT_NOW,
+    report_seconds: float = 0.05,
+    options: Sequence[str] = (),
+) -> Iterator[Running]:
+    """A sandbox in a child process for the length of a `with` block, e.g. in a test fixture.
+
+    Args:
+        state_dir: Its folder; a temporary one by default.
+        port: Port to listen on; 0 picks a free one.
+        seed: Same seed, same world.
+        size: Size of the world.
+        now: Where the virtual clock stands.
+        report_seconds: Real seconds a report needs; short, for tests.
+        options: More command line options of `python -m adelt_sandbox`.
+    """
+    with ExitStack() as stack:
+        folder = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adelt-sandbox-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        ready = folder / "ready.json"
+        ready.unlink(missing_ok=True)
+        log = stack.enter_context((folder / "server.log").open("w"))
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "adelt_sandbox", "--host", "127.0.0.1", "--port", str(port)),
+                *("--seed", str(seed), "--size", size, "--now", format_instant(now), "--state", str(folder)),
+                *("--report-seconds", str(report_seconds), *options),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        stack.callback(_stop, process)
+        deadline = time.monotonic() + START_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the sandbox did not start:\n{(folder / 'server.log').read_text()}")
+            time.sleep(0.02)
+        yield Running(json.loads(ready.read_text())["url"], folder.resolve(), process.pid)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that remembers its connections, so that a fault can reset one."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if self.client and isinstance(transport, Transport):
+            TRANSPORTS[self.client] = transport

@@ -1,0 +1,3 @@
+class Storage:
+    def __init__(self, *a):
+        pass
