@@ -1,0 +1,115 @@
+"""Campaign Manager 360 reports: insert a report, run it, wait for its file, download, parse, delete the report."""
+
+from typing import Any
+
+from adelt_sources import cm360_accounts, report_file, report_rows, reports
+from adelt_sources.catalog import TableSpec
+from adelt_sources.cm360_accounts import Profile
+from adelt_sources.errors import SourceError
+from adelt_sources.google import Google, poll
+from adelt_sources.report_runs import ReportRun, request_hash
+from adelt_sources.run import Fetched, Progress, Run
+from adelt_sources.scope import Scope
+
+PARAMETERS = ("profile_ids",)
+
+
+def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
+    """Run a report for the window in each account and parse it.
+
+    Parameters of the run: `profile_ids` (default: one user profile for each account the credentials see).
+
+    Raises:
+        SourceError: A report failed, was refused or did not pass its checks; then nothing is loaded.
+    """
+    profiles = cm360_accounts.profiles(run, google, spec.qualified)
+    notes: list[ReportRun] = []
+    fetched: list[Fetched] = []
+    for profile in profiles:
+        criteria = _criteria(spec)
+        note = ReportRun(run, spec, [profile.account_id], request_hash({"profile": profile.id, **criteria}))
+        notes.append(note)
+        try:
+            fetched.append(_fetch(run, spec, google, note, profile, criteria))
+        except SourceError as error:
+            note.message = error.what
+            error.report_runs = [other.row() for other in notes]
+            raise
+    return _together(run, spec, fetched, [profile.account_id for profile in profiles])
+
+
+def _fetch(
+    run: Run, spec: TableSpec, google: Google, note: ReportRun, profile: Profile, criteria: dict[str, Any]
+) -> Fetched:
+    service = google.service("dfareporting")
+    body = {
+        "name": f"adelt {spec.source}.{spec.name} {note.request_hash[:12]} {run.id}",
+        "fileName": f"adelt_{spec.name}",
+        "type": spec.facts["report"]["type"],
+        "format": "CSV",
+        "criteria": {
+            **criteria,
+            "dateRange": {"startDate": run.start.isoformat(), "endDate": run.last_day.isoformat()},
+        },
+    }
+    run.tell(Progress("fetch", f"creating the report in account {profile.account_id}"))
+    inserted = google.execute(service.reports().insert(profileId=profile.id, body=body))
+    note.query_id = str(inserted["id"])
+    where = f"{spec.qualified} {run.start} .. {run.last_day}, report {note.query_id}"
+    try:
+        file = google.execute(service.reports().run(profileId=profile.id, reportId=note.query_id))
+        note.report_id = str(file["id"])
+        where += f", file {note.report_id}"
+        get = (
+            service.reports().files().get(profileId=profile.id, reportId=note.query_id, fileId=note.report_id)
+        )
+
+        def finished() -> dict[str, Any] | None:
+            answer: dict[str, Any] = google.execute(get)
+            note.saw(answer["status"])
+            return answer if answer["status"] in ("REPORT_AVAILABLE", "FAILED", "CANCELLED") else None
+
+        file = poll(run, finished, f"file {note.report_id} to finish", where)
+        if file["status"] != "REPORT_AVAILABLE":
+            raise SourceError(
+                f"file {note.report_id} finished as {file['status']}",
+                where=where,
+                fix="run it again; if it fails every time, check dimensions and metrics with "
+                f"`adelt tables {spec.source}.{spec.name}`",
+            )
+        path = run.work_dir / f"{spec.source}.{spec.name}.{profile.account_id}.{note.report_id}.csv"
+        media = service.files().get_media(reportId=note.query_id, fileId=note.report_id)
+        note.download = google.download_media(media, path)
+    finally:
+        _delete(run, google, service, profile, note.query_id)
+    return reports.parse(run, spec, path, report_file.campaign_manager, note, [profile.account_id])
+
+
+def _together(run: Run, spec: TableSpec, fetched: list[Fetched], accounts: list[int]) -> Fetched:
+    """One file for all accounts, so that one transaction swaps them."""
+    if len(fetched) == 1:
+        return fetched[0]
+    target = run.work_dir / f"{spec.source}.{spec.name}.parquet"
+    report_rows.combine([one.file for one in fetched], target, run.work_dir)
+    return Fetched(
+        file=target,
+        scope=Scope({spec.account: tuple(accounts)}, (spec.date, run.start, run.last_day)),
+        rows=sum(one.rows for one in fetched),
+        bytes=sum(one.bytes for one in fetched),
+        report_runs=[row for one in fetched for row in one.report_runs],
+    )
+
+
+def _criteria(spec: TableSpec) -> dict[str, Any]:
+    return {
+        "dimensions": [{"name": c.api_name} for c in spec.role("dimension")],
+        "metricNames": [c.api_name for c in spec.role("metric")],
+    }
+
+
+def _delete(run: Run, google: Google, service: Any, profile: Profile, report_id: str) -> None:
+    """Delete a report; one that stays behind is untidy, not a failure."""
+    try:
+        google.execute(service.reports().delete(profileId=profile.id, reportId=report_id))
+    except SourceError as error:
+        run.tell(Progress("fetch", f"report {report_id} could not be deleted: {error.what}"))

@@ -1,0 +1,50 @@
+"""One writer at a time: the lock on a DuckDB warehouse file.
+
+DuckDB lets one process open a database for writing and refuses every other. Tasks run in parallel up to the load;
+the load, and a whole `dbt build`, take this lock and wait for their turn.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def warehouse_lock(
+    warehouse: Path, *, holder: str = "", on_wait: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the warehouse's write lock.
+
+    The lock is the operating system's (released when a process dies, however it dies) on `<warehouse>.lock`.
+
+    Args:
+        warehouse: The DuckDB file.
+        holder: Who takes it, for the message others see, for example `dv360_reports.standard`.
+        on_wait: Called once, with the current holder, when somebody else has it.
+    """
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{warehouse}.lock")
+    note = Path(f"{warehouse}.lock.holder")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait(_read_holder(note))
+        lock.acquire(poll_interval=0.05)
+    try:
+        note.write_text(json.dumps({"holder": holder, "pid": os.getpid()}), "utf-8")
+        yield
+    finally:
+        lock.release()
+
+
+def _read_holder(note: Path) -> str:
+    try:
+        read = json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError):
+        return "another process"
+    return f"{read['holder'] or 'another process'} (pid {read['pid']})"
