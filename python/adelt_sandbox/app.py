@@ -199,7 +199,7 @@ async def _send_chunk(send: Send, chunk: bytes) -> None:
 async def _reset(scope: Scope) -> None:
     """Reset the TCP connection a request came in on, after what was sent has had time to arrive."""
     await asyncio.sleep(SETTLE_SECONDS)
-    transport = TRANSPORTS.get(tuple(scope.get("client") or ("", 0)))  # type: ignore[arg-type]
+    transport = TRANSPORTS.get(tuple(scope.get("client") or ("", 0)))
     if transport is None:
         return
     raw: Any = transport.get_extra_info("socket")

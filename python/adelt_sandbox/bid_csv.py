@@ -27,7 +27,7 @@ def report(
     filters: Sequence[tuple[str, str]],
 ) -> Iterator[bytes]:
     """The file, piece by piece. `end` is the last day; `filters` are label and text of the filter lines."""
-    yield csv_line([item.header for item in (*query.dimensions, *query.metrics)])
+    yield csv_line(query.headers)
     totals = Totals(query)
     yield from csv_rows(query, results(query, delivery), totals)
     if not totals.rows:

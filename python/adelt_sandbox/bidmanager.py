@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 
 from adelt_sandbox import bid_csv, jobs, ranges, spool
+from adelt_sandbox.apicall import ApiCall
 from adelt_sandbox.auth import Identity
 from adelt_sandbox.bid_fields import DIMENSIONS, GRAIN, METRICS, WITHOUT_TOTALS
 from adelt_sandbox.clock import Clock, format_instant
 from adelt_sandbox.errors import GoogleError, bad_field, forbidden, not_found
-from adelt_sandbox.faults import Effect
 from adelt_sandbox.http import Call, Reply
 from adelt_sandbox.media import send_file
 from adelt_sandbox.paging import Paging, listed
@@ -66,24 +66,17 @@ class BidManager:
         self._queries: dict[int, _Query] = {}
         self._reports: dict[int, _Report] = {}
 
-    def call(
-        self,
-        method: str,
-        values: Mapping[str, Any],
-        body: Document,
-        identity: Identity,
-        base_url: str,
-        effect: Effect,
-    ) -> Document:
+    def call(self, request: ApiCall) -> dict[str, Any]:
         """Answer one method of the API, `queries.run` and the like."""
+        method, values, identity = request.method.short_id, request.values, request.identity
         actions: dict[str, Callable[[], Document]] = {
-            "queries.create": lambda: self._create(body, identity),
-            "queries.list": lambda: self._list(method, values, identity),
+            "queries.create": lambda: self._create(request.body, identity),
+            "queries.list": lambda: self._list(request),
             "queries.get": lambda: deepcopy(self._query(values, identity).document),
             "queries.delete": lambda: self._delete(values, identity),
-            "queries.run": lambda: self._run(values, body, identity, base_url, effect),
-            "queries.reports.list": lambda: self._list_reports(method, values, identity, base_url),
-            "queries.reports.get": lambda: self._document(self._report(values, identity), base_url),
+            "queries.run": lambda: self._run(request),
+            "queries.reports.list": lambda: self._list_reports(request),
+            "queries.reports.get": lambda: self._document(self._report(values, identity), request.base_url),
         }
         if method not in actions:
             raise GoogleError(501, f"The sandbox does not know {method}")
@@ -182,7 +175,8 @@ class BidManager:
             raise forbidden("The caller does not have permission to access this query.")
         return query
 
-    def _list(self, method: str, values: Mapping[str, Any], identity: Identity) -> Document:
+    def _list(self, request: ApiCall) -> Document:
+        values, identity = request.values, request.identity
         size = _page_size(values)
         field, down = _order(values, ("queryId", "metadata.title"))
         with self._lock:
@@ -191,7 +185,7 @@ class BidManager:
             mine.sort(key=lambda query: query["metadata"]["title"], reverse=down)
         else:
             mine.sort(key=lambda query: int(query["queryId"]), reverse=down)
-        page, token = self._paging.page(method, {**values, "caller": identity.email}, mine, size)
+        page, token = self._paging.page(request.method.id, request.bound, mine, size)
         return listed("queries", deepcopy(page), token)
 
     def _delete(self, values: Mapping[str, Any], identity: Identity) -> Document:
@@ -203,12 +197,11 @@ class BidManager:
                 del self._reports[report.report_id]
             self._queries.pop(query_id, None)
         for report in gone:
-            report.job.work.add_done_callback(_remove)
+            report.job.work.add_done_callback(jobs.remove_result)
         return {}
 
-    def _run(
-        self, values: Mapping[str, Any], body: Document, identity: Identity, base_url: str, effect: Effect
-    ) -> Document:
+    def _run(self, request: ApiCall) -> Document:
+        values, body, identity = request.values, request.body, request.identity
         query = self._query(values, identity)
         data_range = body.get("dataRange") or query.document["metadata"]["dataRange"]
         if body.get("dataRange"):
@@ -222,13 +215,15 @@ class BidManager:
         def make() -> spool.Spooled:
             return spool.write(path, self._write(params, partners, as_of, start, end))
 
-        job = self._jobs.start(make, extra_seconds=effect.report_seconds, doomed=effect.report_fails)
+        job = self._jobs.start(
+            make, extra_seconds=request.effect.report_seconds, doomed=request.effect.report_fails
+        )
         report = _Report(int(values["queryId"]), report_id, params, start, end, job, as_of)
         with self._lock:
             self._reports[report_id] = report
         if values.get("synchronous"):
             job.wait()
-        return self._document(report, base_url)
+        return self._document(report, request.base_url)
 
     def _dates(
         self, data_range: Document, params: Document, partners: Sequence[int], as_of: datetime
@@ -282,7 +277,7 @@ class BidManager:
             return
         names = {int(row["partnerId"]): row["displayName"] for row in self._universe.dv360("partners", as_of)}
         for table in delivery:
-            values = [names.get(partner) for partner in table["partner_id"].to_pylist()]
+            values = [names.get(int(partner or 0)) for partner in table["partner_id"].to_pylist()]
             yield table.append_column("partner_name", pa.array(values, pa.string()))
 
     def _filter_lines(self, params: Document, as_of: datetime) -> list[tuple[str, str]]:
@@ -305,17 +300,16 @@ class BidManager:
             raise not_found(f"Report {values['reportId']} was not found.")
         return report
 
-    def _list_reports(
-        self, method: str, values: Mapping[str, Any], identity: Identity, base_url: str
-    ) -> Document:
+    def _list_reports(self, request: ApiCall) -> Document:
+        values, identity = request.values, request.identity
         self._query(values, identity)
         size = _page_size(values)
         _, down = _order(values, ("key.reportId",))
         with self._lock:
             found = [item for item in self._reports.values() if item.query_id == int(values["queryId"])]
         found.sort(key=lambda item: item.report_id, reverse=down)
-        page, token = self._paging.page(method, values, found, size)
-        return listed("reports", [self._document(report, base_url) for report in page], token)
+        page, token = self._paging.page(request.method.id, request.bound, found, size)
+        return listed("reports", [self._document(report, request.base_url) for report in page], token)
 
     def _document(self, report: _Report, base_url: str) -> Document:
         state = report.job.state
@@ -334,11 +328,6 @@ class BidManager:
             "metadata": metadata,
             "params": deepcopy(report.params),
         }
-
-
-def _remove(work: Any) -> None:
-    if not work.cancelled() and not work.exception():
-        work.result().path.unlink(missing_ok=True)
 
 
 def _day(document: Document) -> date:

@@ -97,7 +97,7 @@ class Control:
             raise bad_field("faults", f"Not JSON: {error}") from None
         return json_reply({"loaded": self._schedule.load(document)})
 
-    def _clear_faults(self, call: Call) -> Reply:
+    def _clear_faults(self, _: Call) -> Reply:
         self._schedule.clear()
         return json_reply(self._schedule.state())
 

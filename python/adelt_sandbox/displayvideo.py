@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from adelt_sandbox.apicall import ApiCall
 from adelt_sandbox.auth import Identity
 from adelt_sandbox.clock import Clock
-from adelt_sandbox.discovery import Api, Method
+from adelt_sandbox.discovery import Method
 from adelt_sandbox.dv_lists import GETS, LISTS, ListSpec
 from adelt_sandbox.errors import GoogleError, bad_field, forbidden, not_found
-from adelt_sandbox.faults import Effect
 from adelt_sandbox.filters import Field, at, compile_filter
 from adelt_sandbox.paging import Paging, listed
 from adelt_sandbox.universe import Row, Universe
@@ -29,24 +29,15 @@ class DisplayVideo:
         self._universe = universe
         self._clock = clock
         self._paging = paging
-        self._methods = {method.short_id: method for method in Api("displayvideo", "v4").methods}
 
-    def call(
-        self,
-        method: str,
-        values: Mapping[str, Any],
-        body: dict[str, Any],
-        identity: Identity,
-        base_url: str,
-        effect: Effect,
-    ) -> dict[str, Any]:
+    def call(self, request: ApiCall) -> dict[str, Any]:
         """Answer one method of the API, `advertisers.list` and the like."""
-        spec = self._methods[method]
-        as_of = self._clock.now
+        spec, values, identity = request.method, request.values, request.identity
+        method, as_of = spec.short_id, self._clock.now
         if method in GETS:
             return self._get(method, values, identity, as_of)
         if spec.is_list:
-            return self._list(spec, LISTS.get(method, _EMPTY), values, identity, as_of)
+            return self._list(request, LISTS.get(method, _EMPTY), as_of)
         if spec.verb == "GET":
             self._scope(values, identity, as_of)
             raise not_found()
@@ -70,9 +61,8 @@ class DisplayVideo:
             return row
         raise not_found()
 
-    def _list(
-        self, method: Method, spec: ListSpec, values: Mapping[str, Any], identity: Identity, as_of: datetime
-    ) -> dict[str, Any]:
+    def _list(self, request: ApiCall, spec: ListSpec, as_of: datetime) -> dict[str, Any]:
+        method, values, identity = request.method, request.values, request.identity
         low, high, default = method.page_bounds()
         size = int(values.get("pageSize", default) or default)
         if not low <= size <= high:
@@ -86,7 +76,7 @@ class DisplayVideo:
         rows = [row for row in rows if test(row)]
         if order:
             rows.sort(key=lambda row: _sort_key(at(order)(row)), reverse=down)
-        page, token = self._paging.page(method.id, {**values, "caller": identity.email}, rows, size)
+        page, token = self._paging.page(method.id, request.bound, rows, size)
         return listed(method.items[0], page, token)
 
     def _rows(
@@ -159,7 +149,7 @@ class DisplayVideo:
     def _order(self, method: Method, spec: ListSpec, values: Mapping[str, Any]) -> tuple[str, bool]:
         described = method.parameters.get("orderBy", {}).get("description", "")
         known = {match[1]: bool(match[2]) for match in _ORDER.finditer(described)}
-        known |= {name: False for name in spec.order}
+        known |= dict.fromkeys(spec.order, False)
         text = values.get("orderBy", "")
         if not text:
             default = next((name for name, first in known.items() if first), "")

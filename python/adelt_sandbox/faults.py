@@ -12,7 +12,7 @@ without any of them every matching request is hit. `times` limits how often an e
 import hashlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 

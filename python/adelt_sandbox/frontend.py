@@ -1,9 +1,10 @@
 """The front door of the Google APIs: which API, who calls, is the request valid, is the answer."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from adelt_sandbox import fields
+from adelt_sandbox.apicall import ApiCall, Service
 from adelt_sandbox.auth import Accounts, Identity
 from adelt_sandbox.discovery import APIS, Api, Method, rewritten
 from adelt_sandbox.errors import GoogleError, bad_field, not_found
@@ -16,22 +17,6 @@ BARE_PREFIXES = {
     "doubleclickbidmanager": ("/v2/queries", "/queries"),
     "dfareporting": ("/dfareporting/v5/", "/userprofiles", "/reports/", "/studio/"),
 }
-
-
-class Service(Protocol):
-    """What answers the methods of one API."""
-
-    def call(
-        self,
-        method: str,
-        values: Mapping[str, Any],
-        body: dict[str, Any],
-        identity: Identity,
-        base_url: str,
-        effect: Effect,
-    ) -> dict[str, Any]:
-        """Answer one checked request."""
-        ...
 
 
 class Frontend:
@@ -78,7 +63,8 @@ class Frontend:
         if values.get("alt") == "media":
             return self._media(method, values, call, identity)
         mask = fields.parse(values["fields"]) if values.get("fields") else {}
-        document = self._services[name].call(method.short_id, values, body, identity, call.base_url, effect)
+        request = ApiCall(method, values, identity, body, call.base_url, effect)
+        document = self._services[name].call(request)
         if effect.duplicate and document.get(method.items[0]):
             items = document[method.items[0]]
             document[method.items[0]] = [*items, items[-1]]

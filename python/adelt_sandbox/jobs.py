@@ -79,3 +79,9 @@ class Jobs:
     def close(self) -> None:
         """Forget work that has not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def remove_result(work: "Future[Spooled]") -> None:
+    """Delete the file of a report that nobody can ask for any more."""
+    if not work.cancelled() and not work.exception():
+        work.result().path.unlink(missing_ok=True)

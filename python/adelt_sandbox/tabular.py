@@ -7,12 +7,16 @@ grouped, never the size of the report.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.acero  # noqa: F401  -- grouping needs it; loaded here rather than in the first report
-import pyarrow.compute as pc
+import pyarrow.acero
+import pyarrow.compute
 
 ROWS_PER_WRITE = 65_536
+# The published types of these functions know neither plain strings nor nested calls.
+pc: Any = pyarrow.compute
+Column = Any
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class Query:
     unique: bool
     missing: str
     date_separator: str = "/"
+
+    @property
+    def headers(self) -> list[str]:
+        """Text above the columns."""
+        return [*(item.header for item in self.dimensions), *(item.header for item in self.metrics)]
 
 
 class Totals:
@@ -173,7 +182,7 @@ def _keyed(query: Query, table: pa.Table) -> pa.Table:
     return pa.table(arrays, names=names)
 
 
-def _key(dimension: Dimension, values: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
+def _key(dimension: Dimension, values: Column, separator: str) -> Column:
     if dimension.kind in ("text", "id", "date"):
         return values
     text = values.cast(pa.string())
@@ -206,7 +215,7 @@ def _csv(query: Query, table: pa.Table) -> bytes:
     return b"".join(_text_bytes(chunk) for chunk in lines.chunks)
 
 
-def _text_bytes(array: pa.StringArray) -> bytes:
+def _text_bytes(array: Any) -> bytes:
     """The characters of a string array, one after the other, straight from its buffer."""
     if not len(array):
         return b""
@@ -215,7 +224,7 @@ def _text_bytes(array: pa.StringArray) -> bytes:
     return bytes(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]])
 
 
-def _dimension_cells(dimension: Dimension, values: pa.ChunkedArray, query: Query) -> pa.ChunkedArray:
+def _dimension_cells(dimension: Dimension, values: Column, query: Query) -> Column:
     text = values.cast(pa.string())
     if dimension.kind in ("date", "week"):
         text = pc.replace_substring(text, "-", query.date_separator)
@@ -229,7 +238,7 @@ def _dimension_cells(dimension: Dimension, values: pa.ChunkedArray, query: Query
     return pc.if_else(special, quoted, text)
 
 
-def _metric_cells(metric: Metric, table: pa.Table) -> pa.ChunkedArray:
+def _metric_cells(metric: Metric, table: pa.Table) -> Column:
     values = table[metric.column]
     if metric.kind == "ratio":
         pairs = zip(values.to_pylist(), table[metric.over].to_pylist(), strict=True)

@@ -49,7 +49,8 @@ class Universe:
 
     def scope(self, resource: str, row: Row) -> dict[str, int]:
         """Partner and advertiser a row belongs to."""
-        return self.world.scope(resource, row)
+        owner: dict[str, int] = self.world.scope(resource, row)
+        return owner
 
     def delivery_dv360(
         self, start: date, end: date, as_of: datetime, partner_ids: Sequence[int]
