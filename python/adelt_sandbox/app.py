@@ -146,7 +146,7 @@ class Sandbox:
             return "discovery"
         if path.startswith(DOWNLOADS):
             return "download"
-        if path.startswith(STORAGE_PREFIXES) or path in ("/b", "/batch"):
+        if path.startswith(STORAGE_PREFIXES) or path == "/b":
             return "storage"
         return Frontend.api_of(path)
 

@@ -100,11 +100,12 @@ class Api:
 
     def _method(self, raw: Mapping[str, Any]) -> Method:
         parameters = raw.get("parameters", {})
-        pattern = re.sub(
-            r"\\\{\\?(\+?)(\w+)\\\}",
-            lambda match: f"(?P<{match[2]}>[^/:]+)",
-            re.escape(raw["path"]),
-        )
+
+        def segment(match: re.Match[str]) -> str:
+            allowed = str(parameters.get(match[1], {}).get("pattern", "^[^/]+$")).strip("^$")
+            return f"(?P<{match[1]}>{allowed.replace('[^/]', '[^/:]')})"
+
+        pattern = re.sub(r"\\\{(?:\\\+)?(\w+)\\\}", segment, re.escape(raw["path"]))
         return Method(
             self,
             raw["id"],
