@@ -12,7 +12,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob, PreparedTableSchema
 from dlt.common.libs.pyarrow import deserialize_type
 from dlt.common.schema.typing import TColumnSchema, TColumnType
-from dlt.destinations.exceptions import DatabaseTerminalException
+from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 from dlt.destinations.impl.duckdb.factory import duckdb as duckdb_destination
@@ -30,6 +30,16 @@ class ReplaceScopeJob(DuckDbCopyJob):
 
     def run(self) -> None:
         """Swap the rows; any error, or a count that differs, leaves the table as it was."""
+        try:
+            self._swap_rows()
+        except DatabaseTransientException as error:
+            if "Out of Memory" not in str(error):
+                raise
+            # Wide nested rows need more memory for each thread than the limit has: one thread is slower and fits.
+            self._job_client.sql_client.execute_sql("SET threads = 1")
+            self._swap_rows()
+
+    def _swap_rows(self) -> None:
         client = self._job_client.sql_client
         table = client.make_qualified_table_name(self.load_table_name)
         file = f"read_parquet({literal(self._file_path)})"

@@ -18,9 +18,11 @@ import duckdb
 
 from adelt_sources.catalog import Column, ListOf, Record, TableSpec, Type
 from adelt_sources.errors import InputError
-from adelt_sources.report_rows import ROW_GROUP
 from adelt_sources.run import Run
 from adelt_sources.types import duckdb_type
+
+# Nested rows are wide: smaller groups than those of reports keep the loading connection within its memory.
+NESTED_ROW_GROUP = 10_240
 
 # Marks the prototype's row: no entity has this id, and it still fits a bigint.
 _PROTOTYPE = -9_007_199_254_740_993
@@ -121,7 +123,7 @@ def _copy(
     con.execute(
         f"""
         COPY (SELECT {fields}, {metas} FROM {reader} WHERE {spec.key[0]} IS DISTINCT FROM {_PROTOTYPE})
-        TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})
+        TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {NESTED_ROW_GROUP})
         """
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 import dlt
 from adelt_sources.destination import NestedDuckDb
@@ -17,7 +18,7 @@ from adelt_sources.lock import warehouse_lock
 from adelt_sources.scope import Scope, Swap
 
 # Bounds the loading connection, so that a task's memory does not grow with the file.
-LOAD_MEMORY = "160MB"
+LOAD_MEMORY = "180MB"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def load(
     Raises:
         SourceError: The load failed; each table is as it was, or complete.
     """
+    _configure()
     warehouse = warehouse.absolute()
     state = work_dir / "dlt"
     shutil.rmtree(state, ignore_errors=True)
@@ -86,7 +88,7 @@ def load(
         pipeline.normalize()
         with warehouse_lock(warehouse, holder=name, on_wait=on_wait):
             pipeline.load()
-    except dlt.pipeline.exceptions.PipelineStepFailed as failed:
+    except PipelineStepFailed as failed:
         raise SourceError(
             f"the load did not commit: {_root(failed)}",
             where=", ".join(f"{dataset}.{part.table}" for part in parts),
@@ -94,6 +96,15 @@ def load(
         ) from failed
     finally:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _configure() -> None:
+    """Our errors replace dlt's log, our ledger its telemetry, and the pipeline's retries those of its jobs."""
+    dlt.config["runtime.log_level"] = "CRITICAL"
+    dlt.config["runtime.dlthub_telemetry"] = False
+    dlt.config["load.raise_on_max_retries"] = 1
+    # Files in parallel only compete for the one writer's memory.
+    dlt.config["load.workers"] = 1
 
 
 def _credentials(warehouse: Path, state: Path) -> DuckDbCredentials:
