@@ -1,0 +1,46 @@
+# Everything a person or CI types. `make demo` and `make test` work on a machine that has Python 3.11, pip, make and git.
+.PHONY: help setup demo test check format generate bench docs clean
+SHELL := bash
+BIN := .venv/bin
+SETUP := .venv/.ready
+# sqlfluff and pytest run on two cores; more only compete for them
+JOBS := 2
+
+help:      ## show this
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(SETUP)  ## install everything into .venv (uv comes from PyPI)
+
+$(SETUP): pyproject.toml uv.lock
+	@test -x .venv/bin/uv || (python3 -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check uv)
+	@VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --frozen --inexact
+	@touch $@
+
+demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look
+	@$(BIN)/adelt demo
+
+test: setup  ## all tests
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+check: setup  ## linters, types, boundaries, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint dbt/models dbt/snapshots dbt/tests
+	@$(BIN)/adelt generate --check
+
+format: setup  ## format Python and SQL
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+generate: setup  ## write what is generated from the declarations (dbt sources, JSON schema, reference)
+	@$(BIN)/adelt generate
+
+bench: setup  ## measure speed and memory, side by side with DuckDB alone (minutes; needs 6 GB of disk)
+	@$(BIN)/python -m benchmarks
+
+docs: setup  ## dbt's documentation site in dbt/target
+	@$(BIN)/dbt docs generate --project-dir dbt --profiles-dir dbt
+
+clean:     ## remove what was built, keep data
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs
