@@ -153,7 +153,8 @@ class Sandbox:
 
 async def _send(scope: Scope, send: Send, reply: Reply, effect: Effect, *, with_body: bool) -> None:
     """Send an answer, whole or, where a fault says so, broken."""
-    length = reply.length
+    bodyless = reply.status in (204, 304)
+    length = 0 if bodyless else reply.length
     cut = length
     if effect.cut_at is not None:
         cut = min(length, effect.cut_at)
@@ -163,7 +164,7 @@ async def _send(scope: Scope, send: Send, reply: Reply, effect: Effect, *, with_
         cut = min(cut, effect.reset_after)
     promised = cut if effect.honest_length and effect.reset_after is None else length
     headers = [(key.lower().encode(), value.encode("latin-1")) for key, value in reply.headers.items()]
-    if reply.status not in (204, 304):
+    if not bodyless:
         headers.append((b"content-length", str(promised).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if with_body:

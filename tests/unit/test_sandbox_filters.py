@@ -80,7 +80,7 @@ def test_or_binds_tighter_than_and():
     ],
 )
 def test_a_wrong_filter_is_refused_with_a_reason(text, said):
-    with pytest.raises(GoogleError, match="Invalid filter|Filter must") as caught:
+    with pytest.raises(GoogleError, match=r"Invalid filter|Filter must") as caught:
         compile_filter(text, FIELDS)
     assert caught.value.code == 400
     assert said in caught.value.message
