@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from adelt_sources.catalog import Column, TableSpec
+from adelt_sources.catalog import Column, Scalar, TableSpec
 from adelt_sources.errors import SourceError
 from adelt_sources.report_file import ReportFile, only_rows
 from adelt_sources.types import arrow_schema, duckdb_type
@@ -68,8 +68,6 @@ def to_parquet(
         return target
     parsed = [*spec.role("dimension"), *spec.role("metric")]
     types = ", ".join(f"'{c.name}': '{_parse_type(c)}'" for c in parsed)
-    texts = ", ".join(f"'{c.name}'" for c in parsed if _parse_type(c) == "VARCHAR")
-    nulls = ", ".join(f"'{text}'" for text in _NULLS)
     select = ", ".join(f'{_typed(c)} AS "{c.name}"' for c in parsed)
     metas = "".join(f', {constants.sql(c)} AS "{c.name}"' for c in spec.role("meta"))
     sql = f"""
@@ -77,7 +75,7 @@ def to_parquet(
             SELECT {select}{metas}
             FROM read_csv('{report.path}', header = false, skip = {report.skip_lines}, auto_detect = false,
                           delim = ',', quote = '"', escape = '"', dateformat = '{spec.facts["report"]["date_format"]}',
-                          nullstr = [{nulls}], force_not_null = [{texts}], buffer_size = {CSV_BUFFER},
+                          buffer_size = {CSV_BUFFER},
                           columns = {{{types}}})
         ) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})
     """
@@ -180,22 +178,32 @@ def _failed(which: str, where: str) -> SourceError:
 
 
 def _parse_type(column: Column) -> str:
-    return "DECIMAL(18,6)" if column.role == "metric" else duckdb_type(column.type)
+    """Dates and numbers as such; ids as text, because a null marker must not touch names (`nullstr` is for all)."""
+    if column.role == "metric":
+        return "DECIMAL(18,6)"
+    return "VARCHAR" if column.type == Scalar("bigint") else duckdb_type(column.type)
 
 
 def _typed(column: Column) -> str:
     name = f'"{column.name}"'
-    if column.role == "metric" and duckdb_type(column.type) == "BIGINT":
+    if column.type != Scalar("bigint"):
+        return name
+    if column.role == "metric":
         message = f"'`{column.name}` is ' || {name} || ', not a whole number'"
         return f"CASE WHEN {name} = trunc({name}) OR {name} IS NULL THEN {name}::BIGINT ELSE error({message}) END"
-    return name
+    nulls = ", ".join(f"'{text}'" for text in _NULLS)
+    message = f"'`{column.name}` is `' || {name} || '`, not an id'"
+    return (
+        f"CASE WHEN {name} NOT IN ({nulls}) THEN coalesce(TRY_CAST({name} AS BIGINT), error({message})) END"
+    )
 
 
 def _reason(error: duckdb.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = next((m[1] for text in lines if (m := re.search(r"(?:Line|line):? (\d+)", text))), "")
     kept = [text for text in lines[:4] if not text.startswith(("Possible", "file =", "CSV Error"))]
-    return (f"line {line}: " if line else "") + "; ".join(kept or lines[:1])
+    reason = "; ".join(kept or lines[:1]).removeprefix("Invalid Input Error: ")
+    return f"line {line}: {reason}" if line else reason
 
 
 def combine(files: Sequence[Path], target: Path, temp: Path) -> Path:

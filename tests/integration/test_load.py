@@ -23,8 +23,12 @@ def warehouse(tmp_path):
         part = tmp_path / "part.parquet"
 
         def load(self, rows, scope, schema=None):
-            schema = schema or pa.schema([("day", pa.date32()), ("account", pa.int64()), ("value", pa.int64())])
-            table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+            schema = schema or pa.schema(
+                [("day", pa.date32()), ("account", pa.int64()), ("value", pa.int64())]
+            )
+            table = pa.Table.from_pylist(
+                [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+            )
             pq.write_table(table, self.part)
             load("s__t", "raw_x", [Part("t", self.part, scope)], warehouse=self.file, work_dir=tmp_path)
 

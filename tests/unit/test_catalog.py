@@ -36,14 +36,20 @@ def test_a_declaration_is_complete(source, table):
 
 
 def test_records_nest_as_in_the_feed():
-    budget = next(c for c in table_spec("dv360_erf", "insertion_order").columns if c.name == "scheduled_segments")
+    budget = next(
+        c for c in table_spec("dv360_erf", "insertion_order").columns if c.name == "scheduled_segments"
+    )
     assert duckdb_type(budget.type).startswith('STRUCT("start_time_usec" BIGINT, "end_time_usec" BIGINT,')
     assert duckdb_type(budget.type).endswith(")[]")
 
 
 def test_a_report_asks_for_what_it_declares():
     spec = table_spec("dv360_reports", "standard")
-    assert [c.api_name for c in spec.role("dimension")][:3] == ["FILTER_DATE", "FILTER_PARTNER", "FILTER_ADVERTISER"]
+    assert [c.api_name for c in spec.role("dimension")][:3] == [
+        "FILTER_DATE",
+        "FILTER_PARTNER",
+        "FILTER_ADVERTISER",
+    ]
     assert all(c.api_name.startswith("METRIC_") and c.header for c in spec.role("metric"))
 
 

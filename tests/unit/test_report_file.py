@@ -112,7 +112,9 @@ def test_other_columns_than_declared_are_bad_input(file, header, what):
 CM_TOP = b"My report\n\nDate/Time Generated,1/3/26 6:00 AM\nReport Time Zone,America/New_York\nAccount ID,4444\n\nReport Fields\n"
 
 
-@pytest.mark.parametrize("extra", [b"", b"MRC Accredited Metrics,a\nAdvertiser,Equals:1\nAdvertiser,Equals:2\n"])
+@pytest.mark.parametrize(
+    "extra", [b"", b"MRC Accredited Metrics,a\nAdvertiser,Equals:1\nAdvertiser,Equals:2\n"]
+)
 def test_a_header_block_of_any_length_is_skipped(file, extra):
     top = CM_TOP.replace(b"\n\nReport Fields", b"\n" + extra + b"\nReport Fields")
     report = campaign_manager(file(top + HEAD + ROWS + b"Grand Total:,---,11\n"), CM)
