@@ -213,7 +213,8 @@ class BidManager:
         path = self._folder / f"{values['queryId']}_{report_id}.csv"
 
         def make() -> spool.Spooled:
-            return spool.write(path, self._write(params, partners, as_of, start, end))
+            chunks = self._write(params, partners, as_of, start, end)
+            return spool.write(path, self._jobs.until_stopped(chunks))
 
         job = self._jobs.start(
             make, extra_seconds=request.effect.report_seconds, doomed=request.effect.report_fails
@@ -250,7 +251,8 @@ class BidManager:
         dimensions = tuple(DIMENSIONS[name] for name in params["groupBys"])
         filters: dict[str, set[str]] = {}
         for pair in params.get("filters", []):
-            filters.setdefault(DIMENSIONS[pair["type"]].column, set()).add(pair["value"])
+            if pair["type"] != "FILTER_PARTNER":  # the world gives the rows of these partners only
+                filters.setdefault(DIMENSIONS[pair["type"]].column, set()).add(pair["value"])
         query = Query(
             dimensions,
             tuple(METRICS[name] for name in params["metrics"]),

@@ -199,7 +199,8 @@ class CampaignManager:
         account = int(profile["accountId"])
 
         def make() -> spool.Spooled:
-            return spool.write(path, self._write(report, account, as_of, start, end, file_id))
+            chunks = self._write(report, account, as_of, start, end, file_id)
+            return spool.write(path, self._jobs.until_stopped(chunks))
 
         job = self._jobs.start(make, extra_seconds=effect.report_seconds, doomed=effect.report_fails)
         file = _File(

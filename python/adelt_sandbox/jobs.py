@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from adelt_sandbox.spool import Spooled
@@ -56,6 +56,7 @@ class Jobs:
         self._on_error = on_error
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="report")
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._last_id = 0
 
     def start(self, make: Callable[[], Spooled], *, extra_seconds: float = 0.0, doomed: bool = False) -> Job:
@@ -76,8 +77,16 @@ class Jobs:
             self._last_id += 1
             return 1_100_000_000 + self._last_id
 
+    def until_stopped(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass chunks on until the sandbox stops, so that a long report does not hold it up."""
+        for chunk in chunks:
+            if self._stopping.is_set():
+                raise CancelledError("the sandbox is stopping")
+            yield chunk
+
     def close(self) -> None:
-        """Forget work that has not begun."""
+        """Forget work that has not begun and break off the rest."""
+        self._stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
