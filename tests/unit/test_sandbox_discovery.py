@@ -1,6 +1,7 @@
 """Requests and answers are checked against Google's discovery documents."""
 
 import pytest
+
 from adelt_sandbox.discovery import APIS, Api, rewritten
 from adelt_sandbox.displayvideo import _ORDER
 from adelt_sandbox.dv_lists import GETS, LISTS

@@ -1,6 +1,7 @@
 """The filter grammar of DV360 lists."""
 
 import pytest
+
 from adelt_sandbox.errors import GoogleError
 from adelt_sandbox.filters import Field, at, compile_filter
 

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+
 from adelt_sandbox import fields, ranges
 from adelt_sandbox.clock import Clock, format_instant, parse_instant
 from adelt_sandbox.errors import GoogleError

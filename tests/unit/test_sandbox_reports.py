@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+
 from adelt_sandbox import bid_csv, cm_csv
 from adelt_sandbox.bid_fields import DIMENSIONS, METRICS
 from adelt_sandbox.cm_fields import DIMENSIONS as CM_DIMENSIONS
