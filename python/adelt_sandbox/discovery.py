@@ -76,7 +76,8 @@ class Method:
     @property
     def is_list(self) -> bool:
         """True for methods that answer with a list of things."""
-        return self.verb == "GET" and bool(self.items[0])
+        named = self.id.endswith(".list") or "pageToken" in self.parameters
+        return self.verb == "GET" and named and bool(self.items[0])
 
     def page_bounds(self) -> tuple[int, int, int]:
         """Smallest, largest and default page size, read from the description of `pageSize`."""

@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 from decimal import Decimal
+from urllib.parse import urlencode
 
-import adelt_sandbox
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import RefreshError
@@ -18,6 +18,9 @@ from google.oauth2 import service_account
 from googleapiclient.discovery import build, build_from_document
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseDownload
+
+import adelt_sandbox
+from adelt_sandbox.discovery import Api
 
 SCOPE = "https://www.googleapis.com/auth/"
 DV, BM, CM_REPORTS, CM_ENTITIES = (
@@ -766,6 +769,54 @@ def test_profiles_and_reports_of_others_are_403(sandbox, cm, profile, report, he
     mine = health["profile_ids"][-1]
     assert refusal(other.reports().get(profileId=mine, reportId=report["id"]))[0] == 403
     assert refusal(cm.advertisers().list(profileId="999999999999"))[0] == 404
+
+
+# --- every list there is
+
+
+def example(name, spec, known):
+    if name in known:
+        return known[name]
+    if spec.get("enum"):
+        return next(value for value in spec["enum"] if not value.endswith("UNSPECIFIED"))
+    return "1" if spec.get("format") in ("int64", "int32", None) else "2026-01-01"
+
+
+@pytest.mark.parametrize(("api", "version"), [("displayvideo", "v4"), ("dfareporting", "v5")])
+def test_every_list_method_answers(sandbox, profile, advertiser, api, version):
+    users = SCOPE + "display-video-user-management"
+    able = client(sandbox, "displayvideo", DV, users, CM_REPORTS, CM_ENTITIES)
+    able.partners().list().execute()
+    headers = {"Authorization": f"Bearer {able._http.credentials.token}"}
+    ids = {
+        "advertiserId": advertiser["advertiserId"],
+        "partnerId": advertiser["partnerId"],
+        "profileId": profile,
+    }
+    described = Api(api, version)
+    wrong = {}
+    for method in (item for item in described.methods if item.is_list):
+        path, query = described.prefix + raw_path(described, method), []
+        scopes = [name for name in ("partnerId", "advertiserId") if name in method.parameters]
+        for name, spec in method.parameters.items():
+            value = example(name, spec, ids)
+            if spec["location"] == "path":
+                path = path.replace("{+" + name + "}", value).replace("{" + name + "}", value)
+            elif spec.get("required") or name in ("lineItemIds", "adGroupIds") or name in scopes[:1]:
+                query.append((name, value))
+        status, _, body = fetch(f"{sandbox.url}{path}?{urlencode(query)}", headers)
+        if status != 200 and method.short_id != "reports.files.list":  # that one needs a report
+            wrong[method.id] = (status, body[:200])
+    assert wrong == {}
+
+
+def raw_path(described, method):
+    found, todo = [], [described.document]
+    while todo:
+        part = todo.pop()
+        todo += part.get("resources", {}).values()
+        found += [item["path"] for item in part.get("methods", {}).values() if item["id"] == method.id]
+    return found[0]
 
 
 # --- control
