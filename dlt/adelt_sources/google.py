@@ -198,7 +198,7 @@ def retrying(call: Callable[[], Any], run: Run, what: str) -> Any:
     raise SourceError(
         f"the API kept failing ({patience.attempts} attempts): {_short(last)}",
         where=what,
-        fix="run it again later; an invalid combination of dimensions and metrics can also answer 5xx",
+        fix="run it again later; Google also answers 5xx to some invalid combinations of dimensions and metrics",
     ) from last
 
 

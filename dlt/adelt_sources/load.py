@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dlt
 import pyarrow.parquet as pq
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-import dlt
 from adelt_sources.destination import NestedDuckDb
 from adelt_sources.errors import SourceError
 from adelt_sources.lock import warehouse_lock
