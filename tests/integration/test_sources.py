@@ -236,7 +236,7 @@ def test_a_failed_report_never_loads(bring, sandbox):
 def test_a_report_that_is_cut_short_never_loads_and_is_kept(bring, sandbox):
     bring("dv360_reports", "standard")
     before = bring.table("raw_dv360.report_standard")
-    sandbox.set_faults([{"match": {"api": "download"}, "fault": "truncate", "drop_bytes": 700}])
+    sandbox.set_faults([{"match": {"api": "download"}, "fault": "truncate", "keep_bytes": 3000}])
     with pytest.raises(SourceError, match=r"cut short|check failed") as caught:
         bring("dv360_reports", "standard", run_id="run-2")
     assert caught.value.exit_code == 1
