@@ -18,7 +18,7 @@ from adelt_sources.light import without
 from adelt_sources.run import Fetched, Patience, Progress, Run
 
 # What this process never uses, although it is installed for others.
-_UNUSED = ("pandas", "sqlalchemy", "IPython", "numba")
+_UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
 
 
 @dataclass(frozen=True)
