@@ -1,7 +1,7 @@
 """Keep a short-lived process from importing what it does not use.
 
-pyarrow and dlt import pandas as soon as they see that it is installed (dbt brings it): about a second, half of what a
-small task costs. numpy is another sixth of a second. `sys.modules["pandas"] = None` does not help, because pyarrow then asks it for its version.
+pyarrow and dlt import pandas and numpy as soon as they see that they are installed (dbt brings them): more than a second,
+half of what a small task costs. `sys.modules["pandas"] = None` does not help, because pyarrow then asks it for its version.
 """
 
 import sys
