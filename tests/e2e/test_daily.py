@@ -1,0 +1,175 @@
+"""The main job: an archive, then `daily` for several days while the clock moves on; every cell equals the oracle's.
+
+The commands are those of the README, as processes; the sandbox is real HTTP. Reports are restated, entities are renamed,
+added and removed in these days. Then the same days again, then again with faults: nothing may change.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from oracle import differences, warehouse_rows
+
+import adelt_sandbox
+from adelt_sources.catalog import catalog
+
+ROOT = Path(__file__).parents[2]
+ADELT = str(Path(sys.executable).with_name("adelt"))
+ERF = [date(2024, 10, 30), date(2024, 10, 31)]
+DAYS = [date(2026, 1, 29), date(2026, 1, 30), date(2026, 1, 31)]  # the last one is credited on 1 February
+LOOKBACK = timedelta(days=7)
+
+REPORTS = ["raw_dv360.report_standard", "raw_cm360.report_standard"]
+ENTITIES = [spec.qualified for source in ("dv360", "cm360", "dv360_erf") for spec in catalog(source).values()]
+MARTS = [
+    "marts_ads.dim_partner",
+    "marts_ads.dim_advertiser",
+    "marts_ads.dim_campaign",
+    "marts_ads.dim_insertion_order",
+    "marts_ads.dim_line_item",
+    "marts_ads.dim_creative",
+    "marts_ads.dim_placement",
+    "marts_ads.dim_site",
+    "marts_ads.fct_delivery_daily",
+    "marts_ads.rec_dv360_cm360",
+]
+TRANSIENT = [
+    {"match": {"path": "/(v2|v4|dfareporting)/"}, "every": 7, "fault": "http", "status": 503},
+    {"match": {"api": "displayvideo"}, "every": 11, "fault": "quota_rate", "status": 429},
+    {"match": {"api": "download"}, "nth": 1, "fault": "reset", "after_bytes": 2000},
+    {"match": {"path": "/files/"}, "every": 5, "fault": "reset", "after_bytes": 500},
+    {"match": {"path": "run"}, "nth": 1, "fault": "slow_report", "seconds": 1},
+    {"match": {"api": "doubleclickbidmanager"}, "nth": 2, "fault": "failed_report"},
+]
+
+
+class Story:
+    """A warehouse, a sandbox, and the commands between them."""
+
+    def __init__(self, folder: Path, sandbox: adelt_sandbox.Running) -> None:
+        self.sandbox = sandbox
+        self.warehouse = folder / "warehouse.duckdb"
+        self.env = {
+            **os.environ,
+            **sandbox.env,
+            "ADELT_HOME": str(folder / "home"),
+            "ADELT_WAREHOUSE": str(self.warehouse),
+            "ADELT_POLL_MIN": "0.05",
+            "ADELT_POLL_MAX": "0.5",
+            "ADELT_RETRY_MIN": "0.05",
+        }
+
+    def adelt(self, *arguments: str) -> str:
+        """Run a command; its output, or an assertion with everything it said."""
+        done = subprocess.run(
+            [ADELT, *arguments], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def morning_after(self, day: date) -> str:
+        """The instant at which `daily` runs for a day."""
+        return f"{day + timedelta(days=1)}T06:00:00Z"
+
+    def daily(self, day: date, *more: str) -> None:
+        """Run `daily` for a day, on the morning after."""
+        self.sandbox.set_clock(self.morning_after(day))
+        self.adelt("run", "daily", "--date", day.isoformat(), *more)
+
+    def truth(self, table: str) -> list[dict]:
+        """What a perfect warehouse holds after the story: each day as of the last run that asked for it."""
+        rows = self.sandbox.truth(
+            table,
+            as_of=self.morning_after(DAYS[-1]),
+            start=DAYS[0] - LOOKBACK,
+            end=DAYS[-1] + timedelta(days=1),
+            observed=[f"{day}@{self.morning_after(day)}" for day in DAYS],
+            erf=[day.isoformat() for day in ERF],
+        )["rows"]
+        # The first run's window begins a day earlier than the second's, and so on: older days keep older answers.
+        if table not in [*REPORTS, "marts_ads.fct_delivery_daily", "marts_ads.rec_dv360_cm360"]:
+            return rows
+        column = "date" if table in REPORTS else "report_date"
+        for position, day in enumerate(DAYS[:-1]):
+            oldest, kept = day - LOOKBACK, DAYS[position + 1] - LOOKBACK
+            older = self.sandbox.truth(
+                table,
+                as_of=self.morning_after(day),
+                start=oldest,
+                end=kept,
+                observed=[f"{d}@{self.morning_after(d)}" for d in DAYS],
+                erf=[d.isoformat() for d in ERF],
+            )["rows"]
+            rows = [row for row in rows if not oldest.isoformat() <= row[column] < kept.isoformat()] + older
+        return rows
+
+    def check(self, table: str) -> list[str]:
+        """How a table differs from the oracle."""
+        return differences(warehouse_rows(self.warehouse, table), self.truth(table))
+
+    def snapshot(self) -> dict[str, list]:
+        """Every row of every raw table and mart, without adelt's own columns."""
+        return {
+            table: sorted(
+                json.dumps(
+                    {k: v for k, v in row.items() if k not in ("_run_id", "_loaded_at")},
+                    default=str,
+                    sort_keys=True,
+                )
+                for row in warehouse_rows(self.warehouse, table)
+            )
+            for table in REPORTS + ENTITIES + MARTS
+        }
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """Archive first, then three mornings."""
+    folder = tmp_path_factory.mktemp("story")
+    with adelt_sandbox.running(state_dir=folder / "sandbox", report_seconds=0.1) as sandbox:
+        story = Story(folder, sandbox)
+        story.adelt("run", "erf_archive", "--from", ERF[0].isoformat(), "--to", ERF[-1].isoformat())
+        for day in DAYS:
+            story.daily(day)
+        yield story
+
+
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("table", REPORTS + ENTITIES)
+def test_raw_tables_equal_the_oracle(story, table):
+    assert story.check(table) == []
+
+
+@pytest.mark.parametrize("table", MARTS)
+def test_marts_equal_the_oracle(story, table):
+    assert story.check(table) == []
+
+
+def test_the_story_has_what_it_is_about(story):
+    with duckdb.connect(str(story.warehouse), read_only=True) as con:
+        versions = con.execute(
+            "SELECT count(*) FROM marts_ads.dim_line_item WHERE valid_to IS NOT NULL AND valid_from >= '2026-01-29'"
+        ).fetchall()[0][0]
+        platforms = con.execute(
+            "SELECT DISTINCT platform FROM marts_ads.fct_delivery_daily ORDER BY 1"
+        ).fetchall()
+    assert versions > 0
+    assert platforms == [("cm360",), ("dv360",)]
+
+
+@pytest.mark.timeout(500)
+def test_again_and_again_with_faults_changes_nothing(story):
+    before = story.snapshot()
+    story.adelt("run", "daily", "--date", DAYS[-1].isoformat())  # done already: skipped
+    story.sandbox.set_faults(TRANSIENT)
+    try:
+        story.daily(DAYS[-1], "--force")
+    finally:
+        story.sandbox.set_faults([])
+    after = story.snapshot()
+    assert [table for table in before if before[table] != after[table]] == []
