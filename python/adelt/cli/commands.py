@@ -1,0 +1,16 @@
+"""Every command, in the order of `adelt --help`."""
+
+from adelt.cli import definitions, ingest, runs
+from adelt.cli.app import app
+
+
+def register() -> None:
+    """Hang the commands on the application."""
+    app.command()(definitions.validate)
+    app.command()(definitions.plan)
+    app.command()(runs.run)
+    app.command()(runs.task)
+    app.command()(ingest.ingest)
+    app.command()(runs.runs)
+    app.command()(definitions.tables)
+    app.command()(definitions.schema)

@@ -1,0 +1,59 @@
+"""The command that brings one table."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from adelt.cli.app import Json, pairs
+
+
+def ingest(
+    source: Annotated[str, typer.Argument(help="A source; `adelt tables` lists them.")],
+    table: Annotated[str, typer.Argument(help="One of its tables.")],
+    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    params: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--param", help="A parameter of the source, name=value. Repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring one table for a window of days into the warehouse, in this process."""
+    import uuid6
+
+    from adelt import settings
+    from adelt.cli.output import human_bytes, human_seconds, print_json
+    from adelt.cli.progress import single
+    from adelt.errors import InputError
+    from adelt.steps import ingest as step
+    from adelt.window import Interval, parse_day
+
+    start, end = parse_day(first, "--from"), parse_day(last, "--to")
+    if end < start:
+        raise InputError(
+            f"the last day ({end}) is before the first ({start})",
+            where=f"{source}.{table}",
+            fix="swap --from and --to; both days are included",
+        )
+    here = settings.load()
+    with single(f"{source}.{table}", quiet=as_json) as progress:
+        result = step.run(
+            here,
+            source=source,
+            table=table,
+            params=pairs(params, "-p"),
+            window=Interval(start, end + timedelta(days=1)),
+            run_id=str(uuid6.uuid7()),
+            on_progress=progress,
+        )
+    if as_json:
+        print_json(result)
+        return
+    for warning in result.warnings:
+        print(f"warning {warning}")
+    seconds = human_seconds(sum(result.seconds.values()))
+    print(
+        f"{result.dataset}.{result.table}: {result.rows:,} rows, {human_bytes(result.bytes)} in {seconds}"
+        f" -> {here.warehouse}"
+    )

@@ -1,0 +1,47 @@
+"""Which intervals a command is for: the only place where the clock decides anything, and only when nothing is said."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adelt import window
+from adelt.errors import InputError
+from adelt.window import Interval
+
+if TYPE_CHECKING:  # pydantic would cost --help 0.2 s
+    from adelt.definition.model import Pipeline
+
+IntervalOption = Annotated[
+    str | None, typer.Option("--interval", help="START/END, END not included: 2026-01-01/2026-01-02.")
+]
+DateOption = Annotated[str | None, typer.Option("--date", help="The interval that holds this day.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="First day; one run for each interval.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="Last day, included.")]
+
+
+def intervals(
+    pipeline: "Pipeline", interval: str | None, day: str | None, first: str | None, last: str | None
+) -> list[Interval]:
+    """The intervals that the options name; without options the last one that is over.
+
+    Raises:
+        InputError: Options contradict each other or are no days.
+    """
+    given = [
+        name
+        for name, value in (("--interval", interval), ("--date", day), ("--from", first or last))
+        if value
+    ]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} exclude each other", fix="give one of them")
+    every = pipeline.interval.every
+    if interval:
+        return [window.parse_interval(interval, "--interval")]
+    if day:
+        return [window.interval_of(window.parse_day(day, "--date"), every)]
+    if first or last:
+        if not (first and last):
+            raise InputError("--from and --to belong together", fix="give both; both days are included")
+        return window.split(window.parse_day(first, "--from"), window.parse_day(last, "--to"), every)
+    return [window.latest_complete(datetime.now(UTC).date(), every)]

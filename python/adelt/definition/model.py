@@ -1,0 +1,312 @@
+"""What a pipeline file may say, as types. The JSON Schema for editors is generated from here."""
+
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from adelt.errors import AdeltError
+from adelt.window import DURATION_PATTERN, Every, format_duration, parse_duration
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Scalar = str | bool | int | float | date
+TEMPLATE = r"\{\{.*\}\}"
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return parse_duration(str(value))
+    except AdeltError as error:
+        raise PydanticCustomError(
+            "duration", "{what}; {fix}", {"what": error.what, "fix": error.fix}
+        ) from error
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["30s", "5m", "2h", "7d"]}),
+]
+
+
+def _lookback(text: str) -> str:
+    if "{{" not in text:
+        _duration(text)
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class Strict(BaseModel):
+    """Base of everything in a definition: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Strict):
+    """A value that whoever starts a run may set."""
+
+    type: Literal["string", "integer", "number", "boolean", "date", "array"]
+    description: str = ""
+    items: Literal["string", "integer", "number", "boolean", "date"] | None = Field(
+        None, description="Type of the items of an array; string unless told."
+    )
+    default: Any = Field(None, description="Without a default, a run must set the input.")
+    enum: list[Scalar] | None = Field(None, description="The values there are.", min_length=1)
+    min: float | date | None = Field(None, description="Least value, or fewest items of an array.")
+    max: float | date | None = Field(None, description="Greatest value, or most items of an array.")
+
+    @property
+    def required(self) -> bool:
+        """Whether a run must set it."""
+        return "default" not in self.model_fields_set
+
+
+class Schedule(Strict):
+    """When an engine starts the pipeline; the local runner is started by hand."""
+
+    cron: Annotated[str, Field(description="Five fields: minute, hour, day of month, month, day of week.")]
+    timezone: str = "UTC"
+    inputs: dict[Name, Any] = {}
+    enabled: bool = True
+    catchup: bool = Field(False, description="Whether missed intervals are made up for.")
+
+
+class IntervalSpec(Strict):
+    """How time is divided: a run is for one interval."""
+
+    every: Every = "day"
+    start: date | None = Field(None, description="First day there is anything to fetch.")
+    lookback: Annotated[str, AfterValidator(_lookback)] = Field(
+        "0s",
+        description="The window is the interval and this much before it, such as 7d; may name an input.",
+    )
+
+
+class Concurrency(Strict):
+    """How much may happen at the same time."""
+
+    runs: int = Field(1, ge=1, description="Runs of this pipeline at a time.")
+    on_limit: Literal["queue", "skip", "fail"] = Field(
+        "queue", description="What a run does that would be one too many."
+    )
+    tasks: int = Field(4, ge=1, description="Tasks of one run at a time.")
+    group: Name | None = Field(
+        None,
+        description="Pipelines that name the same group count their running tasks together against `tasks`.",
+    )
+
+
+class Retries(Strict):
+    """What happens after a failure that a retry may help."""
+
+    max: int = Field(0, ge=0, le=20)
+    delay: Duration = timedelta(seconds=30)
+    backoff: Literal["fixed", "exponential"] = "fixed"
+    max_delay: Duration = timedelta(minutes=30)
+
+
+class Defaults(Strict):
+    """What tasks do that do not say otherwise."""
+
+    retries: Retries = Retries()
+    timeout: Duration | None = None
+
+
+class Matrix(BaseModel):
+    """Lists whose combinations each become one task; `include` adds items, `exclude` leaves items out."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[
+        str, Annotated[list[Scalar] | str, Field(description="A list, or a template that names one.")]
+    ]
+
+    include: list[dict[Variable, Scalar]] = []
+    exclude: list[dict[Variable, Scalar]] = []
+    fail_fast: bool = Field(False, description="Whether the first failure stops the other items.")
+
+    @property
+    def axes(self) -> dict[str, list[Scalar] | str]:
+        """The lists by name, in the order of the file."""
+        return dict(self.__pydantic_extra__)
+
+    @model_validator(mode="after")
+    def _something(self) -> "Matrix":
+        if not self.axes and not self.include:
+            raise PydanticCustomError("matrix", "a matrix needs a list or `include`")
+        return self
+
+
+class Ingest(Strict):
+    """Bring one table of one source for the window."""
+
+    source: str
+    table: str
+    params: dict[Variable, Any] = Field({}, description="Parameters of the source; lists become 1,2,3.")
+
+
+class Dbt(Strict):
+    """Run dbt in the project's `dbt` folder."""
+
+    command: Literal["build", "run", "test", "seed", "snapshot", "compile", "source freshness"] = "build"
+    select: str = ""
+    exclude: str = ""
+    vars: dict[Variable, Any] = {}
+    full_refresh: bool | Annotated[str, StringConstraints(pattern=TEMPLATE)] = False
+    threads: int | None = Field(None, ge=1)
+
+
+class Sql(Strict):
+    """Run SQL on the warehouse in one transaction."""
+
+    statement: str | None = None
+    file: str | None = Field(None, description="A file with SQL, relative to the project.")
+    params: dict[Variable, Any] = Field({}, description="Values for $name in the SQL.")
+
+    @model_validator(mode="after")
+    def _one(self) -> "Sql":
+        if (self.statement is None) == (self.file is None):
+            raise PydanticCustomError("sql", "exactly one of `statement` and `file` is needed")
+        return self
+
+
+class PipelineState(Strict):
+    """Another pipeline whose run for the same interval is awaited."""
+
+    name: Name
+
+
+class Sensor(Strict):
+    """Wait until a file is there, a query gives true, or another pipeline has succeeded."""
+
+    file: str | None = Field(None, description="A path, pattern or URL that fsspec reads.")
+    sql: str | None = Field(None, description="A query; waits until its first value is true.")
+    pipeline: PipelineState | None = None
+    poll: Duration = timedelta(minutes=1)
+    timeout: Duration = timedelta(hours=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Sensor":
+        if sum(value is not None for value in (self.file, self.sql, self.pipeline)) != 1:
+            raise PydanticCustomError("sensor", "exactly one of `file`, `sql` and `pipeline` is needed")
+        return self
+
+
+class SubPipeline(Strict):
+    """Run another pipeline for the same interval."""
+
+    name: Name
+    inputs: dict[Name, Any] = Field({}, description="Inputs of the other pipeline.")
+    wait: bool = Field(True, description="Whether the task ends when that run ends.")
+
+
+def _statement(value: Any) -> Any:
+    return {"statement": value} if isinstance(value, str) else value
+
+
+ACTIONS = ("ingest", "dbt", "sql", "run", "sensor", "pipeline")
+
+
+class Task(Strict):
+    """One step: exactly one action, and when, how often and how long it runs."""
+
+    description: str = ""
+    needs: list[Name] = []
+    matrix: Matrix | None = None
+    concurrency: int | None = Field(None, ge=1, description="Items of the matrix at a time.")
+    condition: str = Field(
+        "success",
+        alias="if",
+        description="success, always, failure, or a condition over inputs such as `inputs.full == true`.",
+    )
+    allow_failure: bool = Field(False, description="A failure is a warning; what follows runs.")
+    enabled: bool = True
+    retries: Retries | None = None
+    timeout: Duration | None = None
+    env: dict[Variable, str] = {}
+
+    ingest: Ingest | None = None
+    dbt: Dbt | None = None
+    sql: Annotated[Sql, BeforeValidator(_statement)] | None = Field(
+        None, json_schema_extra={"description": "A statement, or a mapping with `statement` or `file`."}
+    )
+    run: (
+        Annotated[str, StringConstraints(min_length=1)] | Annotated[list[str], Field(min_length=1)] | None
+    ) = Field(None, description="A command: a text for the shell, or a list of words.")
+    sensor: Sensor | None = None
+    pipeline: SubPipeline | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of its action."""
+        return next(name for name in ACTIONS if getattr(self, name) is not None)
+
+    @property
+    def action(self) -> dict[str, Any]:
+        """The action's fields, templates not filled in."""
+        value = getattr(self, self.kind)
+        return {"command": value} if self.kind == "run" else value.model_dump()
+
+    @model_validator(mode="after")
+    def _one_action(self) -> "Task":
+        given = [name for name in ACTIONS if getattr(self, name) is not None]
+        if len(given) != 1:
+            has = f"has {' and '.join(given)}" if given else "has none"
+            raise PydanticCustomError(
+                "action",
+                "a task needs exactly one action, this one {has}; actions: {all}",
+                {"has": has, "all": ", ".join(ACTIONS)},
+            )
+        if self.concurrency is not None and self.matrix is None:
+            raise PydanticCustomError("concurrency", "`concurrency` of a task needs a `matrix`")
+        return self
+
+
+class Notice(Strict):
+    """Whom an engine tells. The local runner reports in the terminal and the ledger only."""
+
+    slack: str | None = None
+    email: str | None = None
+    webhook: str | None = None
+    teams: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Notice":
+        if sum(value is not None for value in (self.slack, self.email, self.webhook, self.teams)) != 1:
+            raise PydanticCustomError("notice", "exactly one of slack, email, webhook and teams is needed")
+        return self
+
+
+class Pipeline(Strict):
+    """A pipeline: what runs, in which order, for which time."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    tags: list[str] = []
+    inputs: dict[Name, Input] = {}
+    env: dict[Variable, str] = Field({}, description="Environment of every `run` action.")
+    schedule: Annotated[list[Schedule], BeforeValidator(_listed)] = []
+    interval: IntervalSpec = IntervalSpec()
+    concurrency: Concurrency = Concurrency()
+    defaults: Defaults = Defaults()
+    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
+    on_failure: list[Notice] = []
+    on_success: list[Notice] = []

@@ -1,0 +1,355 @@
+"""Where the parts meet: definition, plan, executor, ledger. What `adelt run` calls."""
+
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from adelt import __version__, ids, settings
+from adelt.definition import Definition
+from adelt.definition.templates import as_text, slug
+from adelt.ledger import Held, Ledger, NewRun, NewTask
+from adelt.ledger.owner import HEARTBEAT_SECONDS
+from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
+from adelt.run import Executor, events
+from adelt.run.process import Command
+from adelt.settings import Settings
+from adelt.window import Interval
+
+_POLL_SECONDS = 1.0  # between looks at whether another run has ended
+_WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        definition: The pipeline.
+        interval: What the run is for.
+        inputs: Inputs that are given.
+        select: Tasks to run alone; empty runs all.
+        force: Run tasks although they are done.
+        if_changed: Run tasks although they are done if their definition has changed since.
+        trigger: Who started it: `manual`, `pipeline` or `demo`.
+        parent_run: Run that started it.
+        stack: Pipelines that run around it.
+    """
+
+    definition: Definition
+    interval: Interval
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    select: tuple[str, ...] = ()
+    force: bool = False
+    if_changed: bool = False
+    trigger: str = "manual"
+    parent_run: str | None = None
+    stack: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        run_id: The run.
+        pipeline: Its pipeline.
+        interval: What it was for.
+        status: SUCCEEDED, WARNING, FAILED, SKIPPED or CANCELLED.
+        exit_code: 0, 1 (a retry may help), 2 (it cannot) or 130 (stopped).
+        seconds: How long it took.
+        message: What failed, in one line.
+        tasks: State of every task of the definition.
+    """
+
+    run_id: str
+    pipeline: str
+    interval: str
+    status: str
+    exit_code: int
+    seconds: float = 0.0
+    message: str = ""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_ledger(here: Settings) -> Ledger:
+    """The ledger of an adelt home."""
+    return Ledger(here.ledger, new_id=ids.new_id)
+
+
+@contextmanager
+def reader(here: Settings) -> Iterator[Callable[[PlannedTask], str]]:
+    """A function that gives the run that has done a task; it writes nothing."""
+    if not here.ledger.exists():
+        yield lambda _: ""
+        return
+    ledger = open_ledger(here)
+    gone = not here.warehouse.exists()
+
+    def done(task: PlannedTask) -> str:
+        if gone and task.kind in _WAREHOUSE_KINDS:
+            return ""
+        found = ledger.done(task.key)
+        return found.run_id if found else ""
+
+    yield done
+
+
+def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events.Listener] = ()) -> RunResult:
+    """Run a pipeline for one interval.
+
+    SIGINT and SIGTERM stop it in good order while it runs, if this is the main thread.
+
+    Args:
+        here: Settings.
+        request: What to run.
+        listeners: Called with every event.
+
+    Raises:
+        InputError: The inputs are wrong; nothing has run.
+    """
+    plan = make_plan(request.definition, request.interval, request.inputs, here.environment, request.select)
+    ledger = open_ledger(here)
+    ledger.recover()
+    if not here.warehouse.exists():
+        ledger.forget(here.environment)  # what was loaded is gone with the file
+    run = NewRun(
+        id=ids.new_id(),
+        pipeline=plan.pipeline,
+        key=plan.key,
+        digest=plan.digest,
+        environment=plan.environment,
+        interval_start=str(plan.interval.start),
+        interval_end=str(plan.interval.end),
+        inputs=plan.inputs,
+        code_version=__version__,
+        trigger=request.trigger,
+        parent_run_id=request.parent_run,
+    )
+    if (refused := _wait_for_turn(ledger, plan, run, listeners)) is not None:
+        return refused
+    around = _Around(here, request, ledger, run.id)
+    executor = Executor(
+        plan,
+        run.id,
+        around,
+        [_recorder(ledger, plan, around), *listeners],
+        force=request.force,
+        jitter=random.Random(),
+    )
+    with heartbeat(ledger), _stopping(executor):
+        try:
+            outcome = executor.run()
+        except BaseException as error:
+            ledger.finish_run(run.id, "FAILED", f"{type(error).__name__}: {error}")
+            raise
+        ledger.finish_run(run.id, outcome.status, outcome.message)
+    result = RunResult(
+        run.id, plan.pipeline, str(plan.interval), outcome.status, outcome.exit_code, outcome.seconds,
+        outcome.message, outcome.states,
+    )  # fmt: skip
+    _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
+    return result
+
+
+@contextmanager
+def heartbeat(ledger: Ledger) -> Iterator[None]:
+    """Renew this process's leases while the block runs."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_SECONDS):
+            ledger.heartbeat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def log_path(here: Settings, run_id: str, task_id: str, attempt: int) -> Path:
+    """The log file of one attempt at a task."""
+    return here.home / "logs" / run_id / f"{slug(task_id)[:100]}.{attempt}.log"
+
+
+def outputs_of(ledger: Ledger, plan: Plan) -> dict[str, Any]:
+    """Outputs of tasks that are over; those of a matrix are lists in the order of its items."""
+    result: dict[str, Any] = {}
+    for group in plan.groups:
+        found = [done.outputs for task in group.tasks or () if (done := ledger.done(task.key))]
+        if len(group.tasks or ()) == 1 and found and not (group.tasks or ())[0].item:
+            result[group.name] = found[0]
+        elif found:
+            names = dict.fromkeys(name for one in found for name in one)
+            result[group.name] = {name: [one[name] for one in found if name in one] for name in names}
+    return result
+
+
+def new_task(plan: Plan, task: PlannedTask, run_id: str) -> NewTask:
+    """A planned task as the ledger notes it."""
+    return NewTask(
+        run_id,
+        plan.pipeline,
+        task.task,
+        task.id,
+        task.item,
+        task.kind,
+        task.key,
+        task.digest,
+        plan.environment,
+    )
+
+
+class _Around:
+    """What the executor asks for."""
+
+    def __init__(self, here: Settings, request: RunRequest, ledger: Ledger, run_id: str) -> None:
+        self._here, self._request, self._ledger, self._run_id = here, request, ledger, run_id
+        self._pool = request.definition.pipeline.concurrency.group
+        self._limit = request.definition.pipeline.concurrency.tasks
+        self.seen: dict[str, PlannedTask] = {}
+
+    def done(self, task: PlannedTask) -> str:
+        self.seen[task.id] = task
+        found = self._ledger.done(task.key)
+        if found is None or (self._request.if_changed and found.digest != task.digest):
+            return ""
+        return found.run_id
+
+    def outputs(self, plan: Plan) -> Mapping[str, Any]:
+        return outputs_of(self._ledger, plan)
+
+    def expand(self, plan: Plan, group: Group, outputs: Mapping[str, Any]) -> tuple[PlannedTask, ...]:
+        return instances(self._request.definition, plan, group, outputs) or ()
+
+    def command(self, plan: Plan, task: PlannedTask, attempt: int, *, force: bool) -> Command:
+        self.seen[task.id] = task
+        return Command(
+            argv=task_command(plan, task, self._run_id, force=force, if_changed=self._request.if_changed),
+            env=settings.child_environment(
+                {
+                    "ADELT_PROJECT": str(self._here.project),
+                    "ADELT_HOME": str(self._here.home),
+                    "ADELT_WAREHOUSE": str(self._here.warehouse),
+                    "ADELT_PIPELINE_STACK": ",".join((*self._request.stack, plan.pipeline)),
+                    "PYTHONUNBUFFERED": "1",
+                }
+            ),
+            cwd=self._here.project,
+            log=log_path(self._here, self._run_id, task.id, attempt),
+        )
+
+    def take_slot(self, task: PlannedTask) -> bool:
+        if self._pool is None:
+            return True
+        return self._ledger.take_slot(self._pool, f"{self._run_id}/{task.id}", self._limit)
+
+    def free_slot(self, task: PlannedTask) -> None:
+        if self._pool is not None:
+            self._ledger.free_slot(self._pool, f"{self._run_id}/{task.id}")
+
+
+def task_command(
+    plan: Plan, task: PlannedTask, run_id: str, *, force: bool = False, if_changed: bool = False
+) -> list[str]:
+    """The command line that does one task; every engine calls the same."""
+    # -P: the project folder holds `dlt` and `dbt`, which must not be found before the installed packages.
+    words = [sys.executable, "-P", "-m", "adelt", "task", f"{plan.pipeline}.{task.task}"]
+    for name, value in task.item.items():
+        words += ["--matrix", f"{name}={as_text(value)}"]
+    words += ["--interval", str(plan.interval), "--run-id", run_id]
+    for name, value in plan.inputs.items():
+        if value is not None:
+            words += ["-i", f"{name}={_input_text(value)}"]
+    words += ["--force"] if force else []
+    words += ["--if-changed"] if if_changed else []
+    return words
+
+
+def _input_text(value: Any) -> str:
+    if isinstance(value, list):
+        import json
+
+        return json.dumps(value, default=str)
+    return as_text(value)
+
+
+def _wait_for_turn(
+    ledger: Ledger, plan: Plan, run: NewRun, listeners: Sequence[events.Listener]
+) -> RunResult | None:
+    """Begin the run when its pipeline may have one more; the result at once if it is not to wait."""
+    told = ""
+    begun = time.monotonic()
+    while (held := ledger.claim_run(run, plan.runs)) is not None:
+        message = _held(held, plan)
+        if plan.on_limit != "queue":
+            status = "SKIPPED" if plan.on_limit == "skip" else "FAILED"
+            code = 0 if plan.on_limit == "skip" else 1
+            _tell(listeners, events.RunFinished(plan.pipeline, run.id, status, 0.0, message))
+            return RunResult(run.id, plan.pipeline, str(plan.interval), status, code, 0.0, message)
+        if message != told:
+            _tell(listeners, events.RunWaiting(plan.pipeline, run.id, message))
+            told = message
+        time.sleep(min(_POLL_SECONDS, 0.1 + time.monotonic() - begun))
+    return None
+
+
+def _held(held: Held, plan: Plan) -> str:
+    return f"pipeline `{plan.pipeline}` is running: run {held.run_id}, process {held.pid}"
+
+
+def _tell(listeners: Sequence[events.Listener], event: events.Event) -> None:
+    for listener in listeners:
+        listener(event)
+
+
+def _recorder(ledger: Ledger, plan: Plan, around: _Around) -> events.Listener:
+    """Writes to the ledger what task processes cannot write themselves: tasks that never ran, and those that died."""
+    planned = {task.id: task for task in plan.tasks}
+
+    def record(event: events.Event) -> None:
+        if not isinstance(event, events.TaskFinished) or event.pipeline != plan.pipeline:
+            return
+        task = planned.get(event.task) or around.seen.get(event.task)
+        if task is None:
+            return
+        if event.exit_code is None:
+            status = "SKIPPED" if event.status == "DONE" else event.status
+            message = f"done {event.message}" if event.status == "DONE" else event.message
+            ledger.note_task(new_task(plan, task, event.run_id), status, message)
+            return
+        if event.status in ("FAILED", "RETRYING", "WARNING", "CANCELLED"):
+            status = "CANCELLED" if event.status == "CANCELLED" else "FAILED"
+            ledger.task_died(event.run_id, event.task, status, event.exit_code, event.message)
+        if event.status == "WARNING":
+            ledger.mark_warning(event.run_id, event.task)
+
+    return record
+
+
+@contextmanager
+def _stopping(executor: Executor) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop the executor while the block runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        executor.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

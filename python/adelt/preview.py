@@ -1,0 +1,134 @@
+"""What a run would do now: the plan, beside what the ledger says is done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adelt.definition import Definition, templates
+from adelt.plan import Plan, PlannedTask, make_plan
+from adelt.settings import Settings
+from adelt.window import Interval
+
+
+@dataclass(frozen=True)
+class TaskPreview:
+    """One task as `adelt plan` shows it.
+
+    Attributes:
+        id: Task with its matrix item.
+        state: `run`, `done`, `skip` or `later` (its items are known only after another task).
+        needs: Tasks before it.
+        kind: Its action.
+        does: The action in one line.
+        action: The action's fields.
+        key: Idempotency key.
+        why: Why it is skipped, or which run has done it.
+    """
+
+    id: str
+    state: str
+    needs: tuple[str, ...]
+    kind: str
+    does: str
+    action: Mapping[str, Any]
+    key: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do.
+
+    Attributes:
+        pipeline: Its name.
+        interval: What it is for.
+        window: The interval with its look-back.
+        inputs: Every input's value.
+        tasks: Tasks in order.
+        to_run: Tasks that would run.
+        done: Tasks that are done.
+    """
+
+    pipeline: str
+    interval: str
+    window: str
+    inputs: Mapping[str, Any]
+    tasks: tuple[TaskPreview, ...]
+    to_run: int
+    done: int
+
+
+def preview(
+    settings: Settings,
+    definition: Definition,
+    interval: Interval,
+    inputs: Mapping[str, Any],
+    select: tuple[str, ...] = (),
+    *,
+    force: bool = False,
+) -> Preview:
+    """Plan a run and look up what is done."""
+    from adelt.engine import reader
+
+    plan = make_plan(definition, interval, inputs, settings.environment, select)
+    with reader(settings) as ledger:
+        tasks = _tasks(definition, plan, (lambda _: "") if force else ledger)
+    states = [task.state for task in tasks]
+    return Preview(
+        plan.pipeline, str(plan.interval), str(plan.window), plan.inputs, tasks,
+        states.count("run") + states.count("later"), states.count("done"),
+    )  # fmt: skip
+
+
+def _tasks(definition: Definition, plan: Plan, done: Any) -> tuple[TaskPreview, ...]:
+    result: list[TaskPreview] = []
+    fresh: set[str] = set()  # groups that would run: what needs them runs again as well
+    for group in plan.groups:
+        spec = definition.pipeline.tasks[group.name]
+        if group.tasks is None:
+            fresh.add(group.name)
+            result.append(
+                TaskPreview(f"{group.name}[...]", "later", group.needs, spec.kind, "", spec.action, "",
+                            "its items come from another task")
+            )  # fmt: skip
+            continue
+        stale = any(need in fresh for need in group.needs)
+        for task in group.tasks:
+            run = "" if stale else done(task)
+            skip = group.skip or ("only after a failure" if group.condition == "failure" else "")
+            state = "skip" if skip else "done" if run else "run"
+            if state == "run":
+                fresh.add(group.name)
+            result.append(
+                TaskPreview(
+                    task.id, state, group.needs, task.kind, describe(task, plan), task.action, task.key,
+                    skip or (f"run {run}" if run else ""),
+                )
+            )  # fmt: skip
+    return tuple(result)
+
+
+def describe(task: PlannedTask, plan: Plan) -> str:
+    """The action in one line."""
+    action = {name: value for name, value in task.action.items() if value not in (None, "", [], {}, False)}
+    match task.kind:
+        case "ingest":
+            params = " ".join(
+                f"-p {name}={text}"
+                for name, value in action.get("params", {}).items()
+                if (text := templates.as_text(value))
+            )
+            days = f"--from {plan.window.start} --to {plan.window.last_day}"
+            return f"ingest {action['source']} {action['table']} {days} {params}".rstrip()
+        case "dbt":
+            words = [f"--{name} {action[name]}" for name in ("select", "exclude") if name in action]
+            return " ".join(["dbt", str(action["command"]), *words])
+        case "run":
+            command = action["command"]
+            return "run " + (command if isinstance(command, str) else " ".join(command))
+        case "pipeline":
+            return f"run pipeline {action['name']}"
+        case "sql":
+            return "sql " + str(action.get("file") or action.get("statement")).strip().splitlines()[0]
+    what = action.get("file") or action.get("sql") or f"pipeline {action.get('pipeline', {}).get('name')}"
+    return f"wait for {what}"

@@ -1,0 +1,171 @@
+"""Settings from the environment: the only module that reads or writes it."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adelt.errors import InputError
+
+_SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_SHORTEST_SECRET = 4  # shorter values would blank out innocent text
+_NUMBERS = {
+    "poll_min": "ADELT_POLL_MIN",
+    "poll_max": "ADELT_POLL_MAX",
+    "poll_deadline": "ADELT_POLL_DEADLINE",
+    "retry_min": "ADELT_RETRY_MIN",
+    "retry_max": "ADELT_RETRY_MAX",
+    "attempts": "ADELT_ATTEMPTS",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how patient adelt is.
+
+    Attributes:
+        project: Folder with `pipelines/` and `dbt/` (ADELT_PROJECT, default the current folder).
+        home: Folder for the ledger, logs and work files (ADELT_HOME, default `.adelt`).
+        warehouse: The DuckDB file (ADELT_WAREHOUSE, default `warehouse.duckdb` in the home).
+        target: Which target runs load (ADELT_TARGET, default `local`).
+        google_endpoint: Another server that speaks the Google APIs (ADELT_GOOGLE_ENDPOINT); None is Google.
+        patience: Seconds of polling and retrying that differ from the defaults of adelt_sources
+            (ADELT_POLL_MIN, ADELT_POLL_MAX, ADELT_POLL_DEADLINE, ADELT_RETRY_MIN, ADELT_RETRY_MAX, ADELT_ATTEMPTS).
+    """
+
+    project: Path
+    home: Path
+    warehouse: Path
+    target: str = "local"
+    google_endpoint: str | None = None
+    patience: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """What "done" refers to: the target and, locally, the warehouse file."""
+        return f"{self.target}:{self.warehouse}"
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite file with the run history."""
+        return self.home / "ledger.sqlite"
+
+
+def load() -> Settings:
+    """Read the settings.
+
+    Raises:
+        InputError: A setting is not what it must be.
+    """
+    project = Path(os.environ.get("ADELT_PROJECT") or ".").resolve()
+    home = (project / (os.environ.get("ADELT_HOME") or ".adelt")).resolve()
+    warehouse = os.environ.get("ADELT_WAREHOUSE")
+    target = os.environ.get("ADELT_TARGET") or "local"
+    if target != "local":
+        raise InputError(
+            f"there is no target `{target}`", where="ADELT_TARGET", fix="targets: local (a DuckDB file)"
+        )
+    patience: dict[str, float] = {}
+    for name, variable in _NUMBERS.items():
+        if text := os.environ.get(variable):
+            patience[name] = _number(text, variable)
+    return Settings(
+        project=project,
+        home=home,
+        warehouse=(project / warehouse).resolve() if warehouse else home / "warehouse.duckdb",
+        target=target,
+        google_endpoint=(os.environ.get("ADELT_GOOGLE_ENDPOINT") or "").rstrip("/") or None,
+        patience=patience,
+    )
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Set environment variables for this process and those it starts."""
+    os.environ.update(values)
+
+
+def export_settings(settings: Settings) -> None:
+    """Make child processes, wherever they run, see the same settings."""
+    export(
+        {
+            "ADELT_PROJECT": str(settings.project),
+            "ADELT_HOME": str(settings.home),
+            "ADELT_WAREHOUSE": str(settings.warehouse),
+            "ADELT_TARGET": settings.target,
+        }
+    )
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process to start: this one's and `extra`."""
+    return {**os.environ, **extra}
+
+
+def secret(name: str) -> str:
+    """The value of `{{ secrets.NAME }}`: ADELT_SECRET_NAME, or else the variable NAME.
+
+    Raises:
+        InputError: Neither is set.
+    """
+    for variable in (f"ADELT_SECRET_{name}", name):
+        if value := os.environ.get(variable):
+            return value
+    raise InputError(
+        f"the secret `{name}` is not set",
+        where=f"{{{{ secrets.{name} }}}}",
+        fix=f"set ADELT_SECRET_{name} in the environment",
+    )
+
+
+def secret_values() -> list[str]:
+    """Values of variables that look like secrets, longest first, to be kept out of logs."""
+    found = {
+        value
+        for name, value in os.environ.items()
+        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET and not value.isdigit()
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a runner tells the task process it starts.
+
+    Attributes:
+        events: File descriptor to write event lines to; None when nobody listens.
+        lifeline: File descriptor that reaches its end when the runner dies; None without a runner.
+        log: The task's log file, when the runner has already made it the task's output.
+        stack: Pipelines that are being run around this one, outermost first.
+        parent_run: Run that started this one.
+    """
+
+    events: int | None = None
+    lifeline: int | None = None
+    log: Path | None = None
+    stack: tuple[str, ...] = ()
+    parent_run: str | None = None
+
+
+def take_handover() -> Handover:
+    """Read and remove what the runner left; programs that a task starts must not see it."""
+    events, lifeline = os.environ.pop("ADELT_EVENTS_FD", ""), os.environ.pop("ADELT_LIFELINE_FD", "")
+    log = os.environ.pop("ADELT_LOG", "")
+    stack = os.environ.get("ADELT_PIPELINE_STACK", "")
+    return Handover(
+        events=int(events) if events else None,
+        lifeline=int(lifeline) if lifeline else None,
+        log=Path(log) if log else None,
+        stack=tuple(part for part in stack.split(",") if part),
+        parent_run=os.environ.get("ADELT_PARENT_RUN") or None,
+    )
+
+
+def _number(text: str, variable: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise InputError(f"`{text}` is not a number of seconds", where=variable, fix="write it like 2.5")
+    return value

@@ -1,0 +1,89 @@
+"""The action `sensor`: wait for a file, a query or another pipeline."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from adelt.steps.context import Context, StepError, StepResult
+from adelt.window import format_duration
+
+
+def step(context: Context) -> StepResult:
+    """Look again and again until it is there.
+
+    Raises:
+        StepError: It was not there in time.
+    """
+    action = context.action
+    what, look = _look(context)
+    poll, patience = action["poll"].total_seconds(), action["timeout"].total_seconds()
+    begun = time.monotonic()
+    while not (found := look()):
+        left = patience - (time.monotonic() - begun)
+        if left <= 0:
+            raise StepError(
+                f"{what} did not come within {format_duration(action['timeout'])}",
+                where=context.where,
+                fix="look why it is late, or raise the sensor's timeout",
+            )
+        context.tell("wait", f"waiting for {what}")
+        time.sleep(min(poll, left))
+    return StepResult(f"{what} is there", outputs={"found": found})
+
+
+def _look(context: Context) -> tuple[str, Callable[[], Any]]:
+    action = context.action
+    if action["file"]:
+        return str(action["file"]), lambda: _files(context, str(action["file"]))
+    if action["sql"]:
+        return "the query to be true", lambda: _query(context, str(action["sql"]))
+    name = str(action["pipeline"]["name"])
+    return f"a success of pipeline `{name}`", lambda: _succeeded(context, name)
+
+
+def _files(context: Context, pattern: str) -> list[str]:
+    import fsspec
+
+    try:
+        if "://" in pattern:
+            fs, path = fsspec.core.url_to_fs(pattern)
+            fs.invalidate_cache()
+        else:
+            fs, path = fsspec.filesystem("file"), str(context.settings.project / pattern)
+    except (ImportError, ValueError) as error:
+        raise context.bad(f"`{pattern}` cannot be opened: {error}") from error
+    try:
+        return sorted(fs.glob(path))
+    except OSError as error:
+        print(f"looking failed, looking again: {error}")
+        return []
+
+
+def _query(context: Context, sql: str) -> bool:
+    """The query's first value; the lock is held for a moment, because a writer excludes readers."""
+    import duckdb
+
+    from adelt_sources.lock import warehouse_lock
+
+    if not context.settings.warehouse.exists():
+        return False
+    with (
+        warehouse_lock(context.settings.warehouse, holder=context.where),
+        duckdb.connect(str(context.settings.warehouse), read_only=True) as con,
+    ):
+        try:
+            row = con.execute(sql).fetchone()
+        except duckdb.CatalogException:
+            return False  # a table that is not there yet is what one waits for
+        except duckdb.Error as error:
+            raise context.bad(f"the query does not work: {error}") from error
+    return bool(row and row[0])
+
+
+def _succeeded(context: Context, name: str) -> bool:
+    from adelt.engine import open_ledger
+
+    interval = context.plan.interval
+    return open_ledger(context.settings).succeeded(
+        name, str(interval.start), str(interval.end), context.settings.environment
+    )

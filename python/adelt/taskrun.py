@@ -1,0 +1,425 @@
+"""One task in this process: claim it, do it, write down how it went. What `adelt task` calls, under every engine."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO, cast
+
+from adelt import __version__, plan, settings
+from adelt.definition import Definition
+from adelt.definition.templates import as_text
+from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
+from adelt.errors import AdeltError, InputError, did_you_mean
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun
+from adelt.plan import Group, Plan, PlannedTask
+from adelt.plan.plan import secrets_of
+from adelt.redact import CleanStream, Redactor
+from adelt.run import events
+from adelt.settings import Handover, Settings
+from adelt.steps.context import Context, StepResult, Stopped
+from adelt.window import Interval
+
+BUSY = 75  # sysexits: EX_TEMPFAIL
+_NEWS_EVERY = 0.2  # seconds between news of one phase
+_MOST_OUTPUT = 64 * 1024
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """Which task to do.
+
+    Attributes:
+        definition: The pipeline.
+        task: Name of the task.
+        item: Values of its matrix item, as text.
+        interval: What the run is for.
+        inputs: Inputs that are given.
+        run_id: The run it belongs to.
+        force: Do it although it is done.
+        if_changed: Do it although it is done if its definition has changed since.
+    """
+
+    definition: Definition
+    task: str
+    item: Mapping[str, str]
+    interval: Interval
+    inputs: Mapping[str, Any]
+    run_id: str
+    force: bool = False
+    if_changed: bool = False
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes:
+        task: Task with its item.
+        status: SUCCEEDED, DONE, FAILED or CANCELLED.
+        exit_code: 0, 1 (a retry may help), 2 (it cannot), 75 (someone else is at it) or 143 (stopped).
+        message: One line.
+        run_id: The run; for DONE the run that did it.
+        log: The log file; empty if nothing ran.
+        error: The whole error, if there was one.
+    """
+
+    task: str
+    status: str
+    exit_code: int
+    message: str
+    run_id: str
+    log: str = ""
+    error: str = ""
+
+
+def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskResult:
+    """Do one task, or find that it is done.
+
+    Args:
+        here: Settings.
+        request: The task.
+        handover: What the runner that started this process left, if there is one.
+
+    Raises:
+        InputError: There is no such task or item.
+    """
+    made = plan.make_plan(request.definition, request.interval, request.inputs, here.environment)
+    ledger = open_ledger(here)
+    task = _find(request, made, ledger)
+    ledger.ensure_run(_new_run(request, made))
+    if not here.warehouse.exists():
+        ledger.forget(here.environment)
+    claim = ledger.claim_task(
+        new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
+    )
+    if not isinstance(claim, Claimed):
+        ledger.settle_run(request.run_id)
+        result = _not_ours(task, claim)
+        _Reporter(handover.events, made.pipeline, request.run_id, task.id).finished(result, StepResult())
+        return result
+    with heartbeat(ledger):
+        result = _perform(here, request, handover, made, task, claim, ledger)
+    ledger.settle_run(request.run_id)
+    return result
+
+
+def _new_run(request: TaskRequest, made: Plan) -> NewRun:
+    return NewRun(
+        id=request.run_id,
+        pipeline=made.pipeline,
+        key=made.key,
+        digest=made.digest,
+        environment=made.environment,
+        interval_start=str(made.interval.start),
+        interval_end=str(made.interval.end),
+        inputs=made.inputs,
+        code_version=__version__,
+        trigger="task",
+    )
+
+
+def _find(request: TaskRequest, made: Plan, ledger: Ledger) -> PlannedTask:
+    where = f"{request.definition.path}"
+    groups = {group.name: group for group in made.groups}
+    if request.task not in groups:
+        raise InputError(
+            f"pipeline `{made.pipeline}` has no task `{request.task}`",
+            where=where,
+            fix=did_you_mean(request.task, groups, otherwise="tasks"),
+        )
+    group = groups[request.task]
+    tasks = group.tasks if group.tasks is not None else _expanded(request, made, group, ledger)
+    wanted = dict(request.item)
+    for task in tasks:
+        if {name: as_text(value) for name, value in task.item.items()} == wanted:
+            return task
+    shown = ",".join(f"{name}={value}" for name, value in wanted.items()) or "no --matrix"
+    known = [plan.item_id(task.item) for task in tasks]
+    raise InputError(
+        f"task `{request.task}` has no item {shown}",
+        where=where,
+        fix=did_you_mean(shown, known, otherwise="items") if any(known) else "it has no matrix",
+    )
+
+
+def _expanded(request: TaskRequest, made: Plan, group: Group, ledger: Ledger) -> tuple[PlannedTask, ...]:
+    return plan.instances(request.definition, made, group, outputs_of(ledger, made)) or ()
+
+
+def _not_ours(task: PlannedTask, claim: Done | Held) -> TaskResult:
+    if isinstance(claim, Done):
+        message = f"done by run {claim.run_id} at {claim.completed_at}"
+        return TaskResult(task.id, "DONE", 0, message, claim.run_id)
+    message = f"run {claim.run_id} (process {claim.pid}) is doing it now"
+    return TaskResult(task.id, "FAILED", BUSY, message, claim.run_id, error=message)
+
+
+def _perform(
+    here: Settings,
+    request: TaskRequest,
+    handover: Handover,
+    made: Plan,
+    task: PlannedTask,
+    claim: Claimed,
+    ledger: Ledger,
+) -> TaskResult:
+    from adelt.steps.registry import perform
+
+    log = handover.log or log_path(here, request.run_id, task.id, claim.attempt)
+    ledger.set_log(claim.id, log)
+    reporter = _Reporter(handover.events, made.pipeline, request.run_id, task.id)
+    output = here.home / "work" / f"{claim.id}.output"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    done = StepResult()
+    operations: tuple[Any, ...] = ()
+    outputs: dict[str, Any] = {}
+    redactor = Redactor(settings.secret_values())
+    error_text = ""
+    with _stoppable(handover), _logging(redactor, log, tee=handover.log is None) as clean:
+        try:
+            context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
+            done = perform(context)
+            outputs = {**done.outputs, **_read_output(output, context)}
+            status, code, message, operations = "SUCCEEDED", 0, done.message, done.operations
+        except (Stopped, KeyboardInterrupt):
+            status, code, message = "CANCELLED", 128 + signal.SIGTERM, "stopped"
+        except Exception as error:
+            status, code, message = "FAILED", _exit_code(error), clean.redactor.clean(_message(error))
+            operations = tuple(getattr(error, "operations", ()))
+            error_text = clean.redactor.clean(str(error) if _is_told(error) else traceback.format_exc())
+            print(error_text)
+    output.unlink(missing_ok=True)
+    ledger.finish_task(
+        claim.id,
+        status,
+        code,
+        message,
+        metrics={
+            "rows": done.rows,
+            "bytes": done.bytes,
+            "total_seconds": time.monotonic() - begun,
+            **done.metrics,
+        },
+        outputs=outputs,
+        operations=operations,
+    )
+    result = TaskResult(
+        task.id, status, code, clean.redactor.clean(message), request.run_id, str(log), error_text
+    )
+    reporter.finished(result, done)
+    return result
+
+
+def _context(
+    here: Settings,
+    request: TaskRequest,
+    handover: Handover,
+    made: Plan,
+    task: PlannedTask,
+    claim: Claimed,
+    ledger: Ledger,
+    output: Path,
+    reporter: "_Reporter",
+    clean: "_Clean",
+) -> Context:
+    secrets = {name: settings.secret(name) for name in secrets_of(request.definition, task.task)}
+    clean.learn(secrets.values())
+    action, env = plan.rendered(
+        request.definition,
+        made,
+        task,
+        secrets=secrets,
+        run={"id": request.run_id, "pipeline": made.pipeline, "task": task.id, "attempt": claim.attempt},
+        outputs=outputs_of(ledger, made),
+    )
+    return Context(
+        settings=here,
+        definition=request.definition,
+        plan=made,
+        task=task,
+        action=action,
+        env=env,
+        run_id=request.run_id,
+        attempt=claim.attempt,
+        stack=handover.stack or (made.pipeline,),
+        output=output,
+        progress=reporter.progress,
+        pass_on=reporter.pass_on,
+        clean=lambda text: clean.redactor.clean(text),
+    )
+
+
+def _is_told(error: Exception) -> bool:
+    """Whether an error is one that a user can act on, rather than a bug."""
+    sources = sys.modules.get("adelt_sources.errors")
+    return isinstance(error, AdeltError) or (sources is not None and isinstance(error, sources.SourceError))
+
+
+def _exit_code(error: Exception) -> int:
+    return int(getattr(error, "exit_code", 1)) if _is_told(error) else 1
+
+
+def _message(error: Exception) -> str:
+    text = str(getattr(error, "what", "")) if _is_told(error) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:1000]
+
+
+def _read_output(path: Path, context: Context) -> dict[str, Any]:
+    """The outputs that a command left: a JSON object, or lines name=value."""
+    if not path.exists():
+        return {}
+    if path.stat().st_size > _MOST_OUTPUT:
+        raise context.bad(
+            f"the outputs are larger than {_MOST_OUTPUT // 1024} kB", "put a file name there instead"
+        )
+    text = path.read_text("utf-8", "replace").strip()
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+    except ValueError:
+        pass
+    result: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise context.bad(
+                f"`{line[:80]}` in ADELT_OUTPUT is no output", "write a JSON object, or lines name=value"
+            )
+        result[name.strip()] = _json_or_text(value.strip())
+    return result
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class _Reporter:
+    """Writes events to the runner, if there is one."""
+
+    def __init__(self, descriptor: int | None, pipeline: str, run_id: str, task: str) -> None:
+        self._descriptor, self._pipeline, self._run_id, self._task = descriptor, pipeline, run_id, task
+        self._last: tuple[str, float] = ("", 0.0)
+        self._lock = threading.Lock()
+
+    def progress(
+        self, phase: str, message: str, rows: int | None, size: int | None, total: int | None
+    ) -> None:
+        now = time.monotonic()
+        if phase == self._last[0] and now - self._last[1] < _NEWS_EVERY:
+            return
+        if phase != self._last[0]:
+            print(f"{phase}: {message}", flush=True)  # the log keeps one line for each phase
+        self._last = (phase, now)
+        self._send(
+            events.TaskProgress(self._pipeline, self._run_id, self._task, phase, message, rows, size, total)
+        )
+
+    def pass_on(self, event: events.Event) -> None:
+        if isinstance(event, events.TaskFinished | events.RunWaiting | events.TaskRetry):
+            print(events.to_line(event), end="")
+        self._send(event)
+
+    def finished(self, result: TaskResult, done: StepResult) -> None:
+        self._send(
+            events.TaskFinished(
+                self._pipeline, self._run_id, self._task, result.status,
+                message=result.message, exit_code=result.exit_code, rows=done.rows, bytes=done.bytes, log=result.log,
+            )
+        )  # fmt: skip
+
+    def _send(self, event: events.Event) -> None:
+        if self._descriptor is None:
+            return
+        data = events.to_line(event).encode()
+        with self._lock, contextlib.suppress(OSError):  # a runner that has gone does not matter to the task
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
+class _Clean:
+    """The redactor of this task; it learns secrets as they are read."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self._values: list[str] = settings.secret_values()
+
+    def learn(self, values: Any) -> None:
+        self._values += [str(value) for value in values]
+        self.redactor = Redactor(self._values)
+
+
+class _Forward:
+    """Gives `CleanStream` the redactor as it is now."""
+
+    def __init__(self, clean: _Clean) -> None:
+        self._clean = clean
+
+    def clean(self, text: str) -> str:
+        return self._clean.redactor.clean(text)
+
+
+@contextmanager
+def _logging(redactor: Redactor, log: Path, *, tee: bool) -> Iterator[_Clean]:
+    """Send what is printed, cleaned of secrets, to the output and, without a runner, to the log file as well."""
+    clean = _Clean(redactor)
+    before = sys.stdout, sys.stderr
+    with contextlib.ExitStack() as stack:
+        sinks: list[TextIO] = []
+        if tee:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            sinks.append(stack.enter_context(log.open("a", encoding="utf-8")))
+        forward = cast(Redactor, _Forward(clean))
+        out = CleanStream(forward, before[0], *sinks)
+        err = CleanStream(forward, before[1], *sinks)
+        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+        try:
+            yield clean
+        finally:
+            out.finish()
+            err.finish()
+            sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def _stoppable(handover: Handover) -> Iterator[None]:
+    """Turn SIGTERM, and the death of the runner, into `Stopped`."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    if handover.lifeline is not None:
+        threading.Thread(target=_follow, args=(handover.lifeline,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if handover.lifeline is not None else before)
+
+
+def _follow(lifeline: int) -> None:
+    """Stop this process and its group when the runner dies; the runner made the group for this task."""
+    with contextlib.suppress(OSError):
+        os.read(lifeline, 1)
+    group = os.getpgrp()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGTERM)
+    time.sleep(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
