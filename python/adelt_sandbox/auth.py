@@ -28,6 +28,7 @@ ALL_SCOPES = (
     "https://www.googleapis.com/auth/dfareporting",
     "https://www.googleapis.com/auth/dfatrafficking",
     "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/display-video-user-management",
 )
 REALM = 'Bearer realm="https://accounts.google.com/"'
 CLOCK_SKEW_SECONDS = 300
