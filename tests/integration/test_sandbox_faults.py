@@ -6,11 +6,12 @@ import time
 import urllib.error
 import urllib.request
 
-import adelt_sandbox
 import pytest
 from google.oauth2 import service_account
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
+
+import adelt_sandbox
 
 SCOPE = "https://www.googleapis.com/auth/"
 SCOPES = [

@@ -7,7 +7,6 @@ import os
 import urllib.error
 import urllib.request
 
-import adelt_sandbox
 import fsspec
 import google_crc32c
 import pytest
@@ -15,6 +14,8 @@ from google.api_core.exceptions import Forbidden, NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.oauth2 import service_account
+
+import adelt_sandbox
 
 
 @pytest.fixture(scope="module")
