@@ -41,6 +41,7 @@ class World:
 
     def __init__(self, seed: int = 7, size: str = "tiny", *, erf_until: date = date(2024, 10, 31)) -> None:
         self.seed = seed
+        self.erf_until = erf_until
         self.size = size
         model = Model(seed, size)
         cm = CmModel(model)

@@ -1,7 +1,7 @@
 """Delivery of CM360: what it sees of DV360's delivery, and what its direct placements deliver."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from adelt_sandbox.world.calendar import MARKETS
 from adelt_sandbox.world.cm_model import CmModel
-from adelt_sandbox.world.delivery import CHUNK, MONEY, Dv360Delivery, dates, decimals
+from adelt_sandbox.world.delivery import CHUNK, MONEY, Dv360Delivery, dates, days_between, decimals
 from adelt_sandbox.world.dice import I64, bits
 from adelt_sandbox.world.measures import MILLION, Lines, Measures, Moment, measure
 from adelt_sandbox.world.model import Column, Model
@@ -51,13 +51,11 @@ class Cm360Delivery:
 
     def tables(self, start: date, end: date, at: int, accounts: Sequence[int]) -> Iterator[pa.Table]:
         """Delivery of the days [start, end) of some accounts (by index), in chunks."""
-        day = start
-        while day < end:
+        for day in days_between(start, end, at):
             for creative, numbers in (self._linked(day, at, accounts), self._direct(day, at, accounts)):
                 for first in range(0, len(creative), CHUNK):
                     rows = np.arange(first, min(first + CHUNK, len(creative)))
                     yield self._table(creative[rows], numbers.take(rows), day, at)
-            day += timedelta(days=1)
 
     def _linked(self, day: date, at: int, accounts: Sequence[int]) -> tuple[I64, Measures]:
         """Delivery of placements that DV360 buys: its own numbers, seen by another counter."""
@@ -94,15 +92,16 @@ class Cm360Delivery:
             )
         )[placement]
         begun = moment.at >= moment.end[self._cm.market_of(self._cm.placements.up["advertiser"][placement])]
-        stray = (bits(noise, 24, 6) == 1) & (active > 0) & begun
+        stray = (bits(noise, 24, 6) < 3) & (active > 0) & begun
         seen = seen + np.where(stray, 3 + bits(noise, 32, 4), 0)
         numbers = Measures(
             impressions=seen,
             billable=seen,
             clicks=np.minimum(theirs.clicks * factor // MILLION, seen),
-            post_click=np.where(factor > 0, theirs.post_click, 0),
-            post_view=np.where(factor > 0, theirs.post_view, 0),
-            cost=np.where(bits(gene, 4, 3) == 0, 0, theirs.cost),
+            post_click=np.where(seen > 0, theirs.post_click, 0),
+            post_view=np.where(seen > 0, theirs.post_view, 0),
+            # Not every advertiser lets DV360 tell CM360 what it paid.
+            cost=np.where((bits(gene, 4, 3) == 0) | (seen == 0), 0, theirs.cost),
         )
         present = numbers.present
         return self._cm.first_creative[placement[present]], numbers.take(present)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adelt_sandbox.world.calendar import MARKETS, midnight
+from adelt_sandbox.world.calendar import MARKETS, midnight, utc_day
 from adelt_sandbox.world.dice import I64, bits
+from adelt_sandbox.world.life import BEGINNING
 from adelt_sandbox.world.measures import MILLION, Lines, Measures, Moment, measure
 from adelt_sandbox.world.model import FIRST_YOUTUBE, Column, Model
 
@@ -64,6 +65,15 @@ def dates(day: date, count: int) -> Column:
     return pa.array(np.full(count, number, dtype=np.int32)).cast(pa.date32())
 
 
+def days_between(start: date, end: date, at: int) -> Iterator[date]:
+    """Days of [start, end) on which something can have been delivered until an instant."""
+    day = max(start, BEGINNING)
+    last = min(end, utc_day(at) + timedelta(days=2))  # it is tomorrow already in the east
+    while day < last:
+        yield day
+        day += timedelta(days=1)
+
+
 class Dv360Delivery:
     """Answers what DV360 delivered."""
 
@@ -75,14 +85,12 @@ class Dv360Delivery:
     def tables(self, start: date, end: date, at: int, partners: Sequence[int]) -> Iterator[pa.Table]:
         """Delivery of the days [start, end) of some partners (by index), in chunks."""
         rows = self.rows_of(partners)
-        day = start
-        while day < end:
+        for day in days_between(start, end, at):
             for first in range(0, len(rows), CHUNK):
                 chunk = rows[first : first + CHUNK]
                 found, measures = self.measures(chunk, day, at)
                 if len(found):
                     yield self._table(found, measures, day, at)
-            day += timedelta(days=1)
 
     def measures(self, rows: I64, day: date, at: int) -> tuple[I64, Measures]:
         """Numbers of the lines at some rows that have any, and which rows these are."""

@@ -182,12 +182,13 @@ def measure(dice: Dice, purpose: str, lines: Lines, active: I64, moment: Moment)
     cost = billable * (lines.cpm * (900 + bits(first, 56, 8) * 200 // 256) // 1000) // 1000
     credited = (bits(second, 62, 2) == 0) & (bits(first, 18, 6) < 16) & (moment.at >= moment.credit_at)
     cost = np.where(credited, cost - cost * (10 + bits(second, 16, 6)) // 1000, cost)
+    shown = impressions > 0  # nothing is reported for what was not shown
     return Measures(
         impressions=impressions,
         billable=billable,
         clicks=np.minimum(seen_clicks + false_clicks * still_in // MILLION, impressions),
-        post_click=(after_click * landed + early) // MILLION * MILLION,
-        post_view=(after_view * landed + early) // MILLION * lines.post_view,
+        post_click=(after_click * landed + early) // MILLION * MILLION * shown,
+        post_view=(after_view * landed + early) // MILLION * lines.post_view * shown,
         cost=cost,
     )
 
