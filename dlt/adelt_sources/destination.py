@@ -21,6 +21,10 @@ from adelt_sources.scope import Swap, literal
 from adelt_sources.types import duckdb_type_of_arrow
 
 
+# A limit on what DuckDB reserves, not what it uses: the widest table of the catalogue stays under 250 MB resident.
+WIDE_MEMORY = "1GB"
+
+
 class ReplaceScopeJob(DuckDbCopyJob):
     """Delete the scope, insert the file, check the count: one transaction."""
 
@@ -33,10 +37,12 @@ class ReplaceScopeJob(DuckDbCopyJob):
         try:
             self._swap_rows()
         except DatabaseTransientException as error:
-            if "Out of Memory" not in str(error):
+            if "allocate" not in str(error):
                 raise
-            # Wide nested rows need more memory for each thread than the limit has: one thread is slower and fits.
-            self._job_client.sql_client.execute_sql("SET threads = 1")
+            # DuckDB reserves a block for each leaf column of each thread, filled or not: records with hundreds of
+            # fields do not fit the usual limit however few rows there are. One thread with a higher limit does it.
+            client = self._job_client.sql_client
+            client.execute_sql(f"SET threads = 1; SET memory_limit = '{WIDE_MEMORY}'")
             self._swap_rows()
 
     def _swap_rows(self) -> None:

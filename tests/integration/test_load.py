@@ -99,3 +99,13 @@ def test_a_leftover_of_a_killed_run_is_never_loaded(warehouse, tmp_path):
     (leftover / "schema.json").write_text("{}")
     warehouse.load([(day(1), 1, 10)], JAN)
     assert warehouse.rows() == [(day(1), 1, 10)]
+
+
+def test_a_table_with_very_many_fields_loads_in_bounded_memory(warehouse):
+    fields = pa.struct(
+        [(f"f{n}", pa.list_(pa.struct([("a", pa.string()), ("b", pa.int64())]))) for n in range(400)]
+    )
+    schema = pa.schema([("day", pa.date32()), ("account", pa.int64()), ("wide", fields)])
+    value = {f"f{n}": [{"a": "x" * 50, "b": n}] for n in range(400)}
+    warehouse.load([(day(1), 1, value) for _ in range(2000)], JAN, schema)
+    assert warehouse.rows("SELECT count(*), sum(wide.f399[1].b) FROM raw_x.t") == [(2000, 2000 * 399)]

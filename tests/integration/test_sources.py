@@ -67,7 +67,7 @@ def bring(sandbox, tmp_path):
         def table(self, name):
             """All rows without adelt's own columns, in an order that does not depend on the load."""
             with duckdb.connect(str(self.warehouse)) as con:
-                names = [r[0] for r in con.execute(f"DESCRIBE {name}").fetchall() if r[0] not in META]
+                names = [f'"{r[0]}"' for r in con.execute(f"DESCRIBE {name}").fetchall() if r[0] not in META]
                 return con.execute(f"SELECT {', '.join(names)} FROM {name} ORDER BY ALL").fetchall()
 
     return Bring()
@@ -176,7 +176,7 @@ def test_an_empty_report_replaces_its_window(bring, sandbox):
     bring("dv360_reports", "standard")
     before = bring.rows("SELECT count(*) FROM raw_dv360.report_standard")
     try:
-        sandbox.set_clock("2026-01-12T00:00:00Z")  # nothing of the window has happened yet
+        sandbox.set_clock("2026-01-11T00:00:00Z")  # nothing of the window has happened yet, anywhere
         result = bring("dv360_reports", "standard", run_id="run-2")
     finally:
         sandbox.set_clock(NOW)
