@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from adelt import __version__, ids, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text, slug
-from adelt.ledger import Held, Ledger, NewRun, NewTask
+from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
 from adelt.run import Executor, events
@@ -24,7 +24,6 @@ from adelt.settings import Settings
 from adelt.window import Interval
 
 _POLL_SECONDS = 1.0  # between looks at whether another run has ended
-_WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline")
 
 
 @dataclass(frozen=True)
@@ -84,22 +83,24 @@ def open_ledger(here: Settings) -> Ledger:
     return Ledger(here.ledger, new_id=ids.new_id)
 
 
-@contextmanager
-def reader(here: Settings) -> Iterator[Callable[[PlannedTask], str]]:
-    """A function that gives the run that has done a task; it writes nothing."""
-    if not here.ledger.exists():
-        yield lambda _: ""
-        return
-    ledger = open_ledger(here)
-    gone = not here.warehouse.exists()
+class History:
+    """What has been done, to look at; nothing is written."""
 
-    def done(task: PlannedTask) -> str:
-        if gone and task.kind in _WAREHOUSE_KINDS:
+    def __init__(self, here: Settings) -> None:
+        """Look into the ledger of an adelt home; there may be none yet."""
+        self._ledger = open_ledger(here) if here.ledger.exists() else None
+        self._gone = not here.warehouse.exists()
+
+    def done(self, task: PlannedTask) -> str:
+        """The run that has done a task; empty if none has, or what it loaded is gone with the warehouse."""
+        if self._ledger is None or (self._gone and task.kind in WAREHOUSE_KINDS):
             return ""
-        found = ledger.done(task.key)
+        found = self._ledger.done(task.key)
         return found.run_id if found else ""
 
-    yield done
+    def outputs(self, plan: Plan) -> Mapping[str, Any]:
+        """Outputs of tasks that are over."""
+        return outputs_of(self._ledger, plan) if self._ledger else {}
 
 
 def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events.Listener] = ()) -> RunResult:
@@ -243,7 +244,8 @@ class _Around:
                     "ADELT_WAREHOUSE": str(self._here.warehouse),
                     "ADELT_PIPELINE_STACK": ",".join((*self._request.stack, plan.pipeline)),
                     "PYTHONUNBUFFERED": "1",
-                }
+                },
+                bytecode=self._here.home / "pycache",
             ),
             cwd=self._here.project,
             log=log_path(self._here, self._run_id, task.id, attempt),

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adelt.definition import Definition, templates
-from adelt.plan import Plan, PlannedTask, make_plan
+from adelt.plan import Plan, PlannedTask, instances, make_plan
 from adelt.settings import Settings
 from adelt.window import Interval
+
+if TYPE_CHECKING:
+    from adelt.engine import History
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,10 @@ def preview(
     force: bool = False,
 ) -> Preview:
     """Plan a run and look up what is done."""
-    from adelt.engine import reader
+    from adelt.engine import History
 
     plan = make_plan(definition, interval, inputs, settings.environment, select)
-    with reader(settings) as ledger:
-        tasks = _tasks(definition, plan, (lambda _: "") if force else ledger)
+    tasks = _tasks(definition, plan, History(settings), force=force)
     states = [task.state for task in tasks]
     return Preview(
         plan.pipeline, str(plan.interval), str(plan.window), plan.inputs, tasks,
@@ -80,21 +82,24 @@ def preview(
     )  # fmt: skip
 
 
-def _tasks(definition: Definition, plan: Plan, done: Any) -> tuple[TaskPreview, ...]:
+def _tasks(definition: Definition, plan: Plan, history: "History", *, force: bool) -> tuple[TaskPreview, ...]:
     result: list[TaskPreview] = []
     fresh: set[str] = set()  # groups that would run: what needs them runs again as well
     for group in plan.groups:
         spec = definition.pipeline.tasks[group.name]
-        if group.tasks is None:
+        stale = force or any(need in fresh for need in group.needs)
+        tasks = group.tasks
+        if tasks is None and not stale:
+            tasks = instances(definition, plan, group, history.outputs(plan))
+        if tasks is None:
             fresh.add(group.name)
             result.append(
                 TaskPreview(f"{group.name}[...]", "later", group.needs, spec.kind, "", spec.action, "",
                             "its items come from another task")
             )  # fmt: skip
             continue
-        stale = any(need in fresh for need in group.needs)
-        for task in group.tasks:
-            run = "" if stale else done(task)
+        for task in tasks:
+            run = "" if stale else history.done(task)
             skip = group.skip or ("only after a failure" if group.condition == "failure" else "")
             state = "skip" if skip else "done" if run else "run"
             if state == "run":
@@ -125,7 +130,9 @@ def describe(task: PlannedTask, plan: Plan) -> str:
             return " ".join(["dbt", str(action["command"]), *words])
         case "run":
             command = action["command"]
-            return "run " + (command if isinstance(command, str) else " ".join(command))
+            return "run " + (
+                command if isinstance(command, str) else " ".join(map(templates.as_text, command))
+            )
         case "pipeline":
             return f"run pipeline {action['name']}"
         case "sql":

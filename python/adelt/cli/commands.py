@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import definitions, ingest, runs
+from adelt.cli import definitions, ingest, runs, sandbox
 from adelt.cli.app import app
 
 
@@ -14,3 +14,6 @@ def register() -> None:
     app.command()(runs.runs)
     app.command()(definitions.tables)
     app.command()(definitions.schema)
+    app.command()(sandbox.query)
+    app.command()(sandbox.sandbox)
+    app.command()(sandbox.demo)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -199,7 +199,7 @@ def _children(kind: Any, step: str | int) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
             if step in (name, field.alias):
-                return _unwrap(field.annotation)
+                return _unwrap(cast(Any, field.annotation))
         return [Matrix] if kind is Matrix else []
     origin, args = get_origin(kind), get_args(kind)
     if origin is dict and isinstance(step, str):

@@ -66,12 +66,12 @@ class Input(Strict):
     type: Literal["string", "integer", "number", "boolean", "date", "array"]
     description: str = ""
     items: Literal["string", "integer", "number", "boolean", "date"] | None = Field(
-        None, description="Type of the items of an array; string unless told."
+        default=None, description="Type of the items of an array; string unless told."
     )
-    default: Any = Field(None, description="Without a default, a run must set the input.")
-    enum: list[Scalar] | None = Field(None, description="The values there are.", min_length=1)
-    min: float | date | None = Field(None, description="Least value, or fewest items of an array.")
-    max: float | date | None = Field(None, description="Greatest value, or most items of an array.")
+    default: Any = Field(default=None, description="Without a default, a run must set the input.")
+    enum: list[Scalar] | None = Field(default=None, description="The values there are.", min_length=1)
+    min: float | date | None = Field(default=None, description="Least value, or fewest items of an array.")
+    max: float | date | None = Field(default=None, description="Greatest value, or most items of an array.")
 
     @property
     def required(self) -> bool:
@@ -86,16 +86,16 @@ class Schedule(Strict):
     timezone: str = "UTC"
     inputs: dict[Name, Any] = {}
     enabled: bool = True
-    catchup: bool = Field(False, description="Whether missed intervals are made up for.")
+    catchup: bool = Field(default=False, description="Whether missed intervals are made up for.")
 
 
 class IntervalSpec(Strict):
     """How time is divided: a run is for one interval."""
 
     every: Every = "day"
-    start: date | None = Field(None, description="First day there is anything to fetch.")
+    start: date | None = Field(default=None, description="First day there is anything to fetch.")
     lookback: Annotated[str, AfterValidator(_lookback)] = Field(
-        "0s",
+        default="0s",
         description="The window is the interval and this much before it, such as 7d; may name an input.",
     )
 
@@ -103,13 +103,13 @@ class IntervalSpec(Strict):
 class Concurrency(Strict):
     """How much may happen at the same time."""
 
-    runs: int = Field(1, ge=1, description="Runs of this pipeline at a time.")
+    runs: int = Field(default=1, ge=1, description="Runs of this pipeline at a time.")
     on_limit: Literal["queue", "skip", "fail"] = Field(
-        "queue", description="What a run does that would be one too many."
+        default="queue", description="What a run does that would be one too many."
     )
-    tasks: int = Field(4, ge=1, description="Tasks of one run at a time.")
+    tasks: int = Field(default=4, ge=1, description="Tasks of one run at a time.")
     group: Name | None = Field(
-        None,
+        default=None,
         description="Pipelines that name the same group count their running tasks together against `tasks`.",
     )
 
@@ -117,7 +117,7 @@ class Concurrency(Strict):
 class Retries(Strict):
     """What happens after a failure that a retry may help."""
 
-    max: int = Field(0, ge=0, le=20)
+    max: int = Field(default=0, ge=0, le=20)
     delay: Duration = timedelta(seconds=30)
     backoff: Literal["fixed", "exponential"] = "fixed"
     max_delay: Duration = timedelta(minutes=30)
@@ -126,7 +126,7 @@ class Retries(Strict):
 class Defaults(Strict):
     """What tasks do that do not say otherwise."""
 
-    retries: Retries = Retries()
+    retries: Retries = Field(default_factory=Retries)
     timeout: Duration | None = None
 
 
@@ -140,7 +140,7 @@ class Matrix(BaseModel):
 
     include: list[dict[Variable, Scalar]] = []
     exclude: list[dict[Variable, Scalar]] = []
-    fail_fast: bool = Field(False, description="Whether the first failure stops the other items.")
+    fail_fast: bool = Field(default=False, description="Whether the first failure stops the other items.")
 
     @property
     def axes(self) -> dict[str, list[Scalar] | str]:
@@ -159,7 +159,9 @@ class Ingest(Strict):
 
     source: str
     table: str
-    params: dict[Variable, Any] = Field({}, description="Parameters of the source; lists become 1,2,3.")
+    params: dict[Variable, Any] = Field(
+        default={}, description="Parameters of the source; lists become 1,2,3."
+    )
 
 
 class Dbt(Strict):
@@ -170,15 +172,15 @@ class Dbt(Strict):
     exclude: str = ""
     vars: dict[Variable, Any] = {}
     full_refresh: bool | Annotated[str, StringConstraints(pattern=TEMPLATE)] = False
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
 
 class Sql(Strict):
     """Run SQL on the warehouse in one transaction."""
 
     statement: str | None = None
-    file: str | None = Field(None, description="A file with SQL, relative to the project.")
-    params: dict[Variable, Any] = Field({}, description="Values for $name in the SQL.")
+    file: str | None = Field(default=None, description="A file with SQL, relative to the project.")
+    params: dict[Variable, Any] = Field(default={}, description="Values for $name in the SQL.")
 
     @model_validator(mode="after")
     def _one(self) -> "Sql":
@@ -196,8 +198,8 @@ class PipelineState(Strict):
 class Sensor(Strict):
     """Wait until a file is there, a query gives true, or another pipeline has succeeded."""
 
-    file: str | None = Field(None, description="A path, pattern or URL that fsspec reads.")
-    sql: str | None = Field(None, description="A query; waits until its first value is true.")
+    file: str | None = Field(default=None, description="A path, pattern or URL that fsspec reads.")
+    sql: str | None = Field(default=None, description="A query; waits until its first value is true.")
     pipeline: PipelineState | None = None
     poll: Duration = timedelta(minutes=1)
     timeout: Duration = timedelta(hours=1)
@@ -213,8 +215,8 @@ class SubPipeline(Strict):
     """Run another pipeline for the same interval."""
 
     name: Name
-    inputs: dict[Name, Any] = Field({}, description="Inputs of the other pipeline.")
-    wait: bool = Field(True, description="Whether the task ends when that run ends.")
+    inputs: dict[Name, Any] = Field(default={}, description="Inputs of the other pipeline.")
+    wait: bool = Field(default=True, description="Whether the task ends when that run ends.")
 
 
 def _statement(value: Any) -> Any:
@@ -230,13 +232,13 @@ class Task(Strict):
     description: str = ""
     needs: list[Name] = []
     matrix: Matrix | None = None
-    concurrency: int | None = Field(None, ge=1, description="Items of the matrix at a time.")
+    concurrency: int | None = Field(default=None, ge=1, description="Items of the matrix at a time.")
     condition: str = Field(
-        "success",
+        default="success",
         alias="if",
         description="success, always, failure, or a condition over inputs such as `inputs.full == true`.",
     )
-    allow_failure: bool = Field(False, description="A failure is a warning; what follows runs.")
+    allow_failure: bool = Field(default=False, description="A failure is a warning; what follows runs.")
     enabled: bool = True
     retries: Retries | None = None
     timeout: Duration | None = None
@@ -245,11 +247,12 @@ class Task(Strict):
     ingest: Ingest | None = None
     dbt: Dbt | None = None
     sql: Annotated[Sql, BeforeValidator(_statement)] | None = Field(
-        None, json_schema_extra={"description": "A statement, or a mapping with `statement` or `file`."}
+        default=None,
+        json_schema_extra={"description": "A statement, or a mapping with `statement` or `file`."},
     )
     run: (
         Annotated[str, StringConstraints(min_length=1)] | Annotated[list[str], Field(min_length=1)] | None
-    ) = Field(None, description="A command: a text for the shell, or a list of words.")
+    ) = Field(default=None, description="A command: a text for the shell, or a list of words.")
     sensor: Sensor | None = None
     pipeline: SubPipeline | None = None
 
@@ -302,7 +305,7 @@ class Pipeline(Strict):
     description: str = ""
     tags: list[str] = []
     inputs: dict[Name, Input] = {}
-    env: dict[Variable, str] = Field({}, description="Environment of every `run` action.")
+    env: dict[Variable, str] = Field(default={}, description="Environment of every `run` action.")
     schedule: Annotated[list[Schedule], BeforeValidator(_listed)] = []
     interval: IntervalSpec = IntervalSpec()
     concurrency: Concurrency = Concurrency()

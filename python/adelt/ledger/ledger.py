@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS slot (
 """
 _VERSION = 1
 _DIED = "the process died before it could say how it ended"
-_WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline")
+WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline")
 
 
 class Ledger:
@@ -314,11 +314,11 @@ class Ledger:
     def forget(self, environment: str) -> int:
         """Forget what was done in a warehouse that is gone; how many tasks that were."""
         with self._transaction() as con:
-            marks = ", ".join("?" * len(_WAREHOUSE_KINDS))
+            marks = ", ".join("?" * len(WAREHOUSE_KINDS))
             return con.execute(
                 f"UPDATE task_run SET forgotten = 1 WHERE env = ? AND forgotten = 0 AND kind IN ({marks})"
                 " AND status = 'SUCCEEDED'",
-                (environment, *_WAREHOUSE_KINDS),
+                (environment, *WAREHOUSE_KINDS),
             ).rowcount
 
     # leases

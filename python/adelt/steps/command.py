@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 
 from adelt import settings
+from adelt.definition.templates import as_text
 from adelt.run.retry import PERMANENT
 from adelt.steps.context import Context, StepError, StepResult
 
@@ -32,11 +33,11 @@ def step(context: Context) -> StepResult:
             **context.env,
         }
     )
-    words = command if shell else [str(word) for word in command]
-    context.tell("run", words if shell else " ".join(words))
+    words = [str(command)] if shell else [as_text(word) for word in command]
+    context.tell("run", " ".join(words))
     try:
         process = subprocess.Popen(
-            words,
+            words[0] if shell else words,
             shell=shell,  # the definition's author writes the line; inputs reach it as templates only where they say so
             cwd=context.settings.project,
             env=env,
@@ -45,7 +46,7 @@ def step(context: Context) -> StepResult:
             stderr=subprocess.STDOUT,
         )
     except OSError as error:
-        raise context.bad(f"`{words if shell else words[0]}` cannot be started: {error.strerror}") from error
+        raise context.bad(f"`{words[0]}` cannot be started: {error.strerror}") from error
     try:
         last = _copy(process)
         code = process.wait()
