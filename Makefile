@@ -20,7 +20,7 @@ demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to
 	@$(BIN)/adelt demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: setup  ## linters, types, boundaries, generated files
 	@$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from oracle import differences, warehouse_rows
 import adelt_sandbox
 from adelt_sources.catalog import catalog
 
+pytestmark = pytest.mark.xdist_group("daily")  # one story, one worker
+
 ROOT = Path(__file__).parents[2]
 ADELT = str(Path(sys.executable).with_name("adelt"))
 ERF = [date(2024, 10, 30), date(2024, 10, 31)]
@@ -133,7 +135,9 @@ def story(tmp_path_factory):
     folder = tmp_path_factory.mktemp("story")
     with adelt_sandbox.running(state_dir=folder / "sandbox", report_seconds=0.1) as sandbox:
         story = Story(folder, sandbox)
-        story.adelt("run", "erf_archive", "--from", ERF[0].isoformat(), "--to", ERF[-1].isoformat())
+        partners = ",".join(sandbox.request("GET", "/sandbox/health")["partner_ids"])
+        window = f"{ERF[0]}/{ERF[-1] + timedelta(days=1)}"
+        story.adelt("run", "erf_archive", "--interval", window, "-i", f"partners={partners}")
         for day in DAYS:
             story.daily(day)
         yield story
