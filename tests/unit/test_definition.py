@@ -152,7 +152,10 @@ BAD = {
         "interval: {every: dayly}\n" + TASK,
         "`dayly` is not a value of `every`\n  at   pipelines/p.yml:3:19\n  fix  did you mean `day`?",
     ),
-    "a number that must be positive": ("concurrency: {tasks: 0}\n" + TASK, "`tasks`: input should be greater than or equal to 1"),
+    "a number that must be positive": (
+        "concurrency: {tasks: 0}\n" + TASK,
+        "`tasks`: input should be greater than or equal to 1",
+    ),
     "a bad task name": (
         "tasks:\n  My-Task: {run: echo}\n",
         "`My-Task` is not a name\n  at   pipelines/p.yml:4:3\n  fix  use small letters, digits and _, a letter first",
@@ -160,12 +163,14 @@ BAD = {
     "a key twice": ("name: p\n" + TASK, "the key `name` is there twice\n  at   pipelines/p.yml:3:1"),
     "not YAML": ("tasks: [\n", "this is not YAML: "),
     "an alias bomb": (
-        "x1: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
-            f"x{n}: &{chr(96 + n)} [{','.join(['*' + chr(95 + n)] * 10)}]\n" for n in range(2, 9)
-        ),
+        "x1: &a [1,1,1,1,1,1,1,1,1,1]\n"
+        + "".join(f"x{n}: &{chr(96 + n)} [{','.join(['*' + chr(95 + n)] * 10)}]\n" for n in range(2, 9)),
         "aliases that multiply",
     ),
-    "concurrency without a matrix": ("tasks:\n  a: {run: echo, concurrency: 2}\n", "`concurrency` of a task needs a `matrix`"),
+    "concurrency without a matrix": (
+        "tasks:\n  a: {run: echo, concurrency: 2}\n",
+        "`concurrency` of a task needs a `matrix`",
+    ),
     "nothing to do": ("tasks: {}\n", "`tasks`: "),
     "two kinds of sensor": (
         "tasks:\n  a: {sensor: {file: x, sql: select 1}}\n",
@@ -210,10 +215,14 @@ def test_pipelines_that_run_each_other_are_told(project):
 def test_inputs_of_another_pipeline_are_checked(project):
     folder, write = project
     write("version: 1\nname: q\ninputs: {days: {type: integer}}\ntasks:\n  a: {run: echo}\n", "q")
-    assert "pipeline `q` has no input `dais`" in errors_of(
-        project, HEAD + "tasks:\n  a: {pipeline: {name: q, inputs: {dais: 1, days: 1}}}\n"
-    )[0]
-    assert "must be given the input `days`" in errors_of(project, HEAD + "tasks:\n  a: {pipeline: {name: q}}\n")[0]
+    assert (
+        "pipeline `q` has no input `dais`"
+        in errors_of(project, HEAD + "tasks:\n  a: {pipeline: {name: q, inputs: {dais: 1, days: 1}}}\n")[0]
+    )
+    assert (
+        "must be given the input `days`"
+        in errors_of(project, HEAD + "tasks:\n  a: {pipeline: {name: q}}\n")[0]
+    )
 
 
 def test_a_pipeline_that_is_not_there_names_the_closest(project):
@@ -227,7 +236,9 @@ def test_a_pipeline_that_is_not_there_names_the_closest(project):
 def test_a_single_schedule_and_a_list_of_them_are_both_fine(project):
     folder, write = project
     one = definition.load(write(HEAD + "schedule: {cron: '0 5 * * *'}\n" + TASK), folder)
-    two = definition.load(write(HEAD + "schedule: [{cron: '0 5 * * *'}, {cron: '0 9 * * MON-FRI'}]\n" + TASK), folder)
+    two = definition.load(
+        write(HEAD + "schedule: [{cron: '0 5 * * *'}, {cron: '0 9 * * MON-FRI'}]\n" + TASK), folder
+    )
     assert (len(one.pipeline.schedule), len(two.pipeline.schedule)) == (1, 2)
 
 
@@ -236,7 +247,9 @@ def test_good_cron_texts(text):
     assert cron_fault(text) == ""
 
 
-@pytest.mark.parametrize("text", ["", "* * * *", "60 * * * *", "* * 0 * *", "*/0 * * * *", "5-1 * * * *", "a * * * *", "* * * * 8"])
+@pytest.mark.parametrize(
+    "text", ["", "* * * *", "60 * * * *", "* * 0 * *", "*/0 * * * *", "5-1 * * * *", "a * * * *", "* * * * 8"]
+)
 def test_bad_cron_texts(text):
     assert cron_fault(text)
 
@@ -246,11 +259,11 @@ def test_the_published_schema_accepts_the_pipelines_of_the_repo_and_refuses_bad_
     for path in definition.find_all(ROOT):
         value = json.loads(json.dumps(yaml.safe_load(path.read_text("utf-8")), default=str))
         assert list(validator.iter_errors(value)) == [], path
-    assert list(validator.iter_errors({"version": 1, "name": "p", "shedule": {}, "tasks": {"a": {"run": "x"}}}))
+    assert list(
+        validator.iter_errors({"version": 1, "name": "p", "shedule": {}, "tasks": {"a": {"run": "x"}}})
+    )
 
 
-@pytest.mark.parametrize(
-    "name", ["cm360", "daily", "dv360_entities", "dv360_reports", "erf_archive"]
-)
+@pytest.mark.parametrize("name", ["cm360", "daily", "dv360_entities", "dv360_reports", "erf_archive"])
 def test_the_pipelines_of_the_repo_are_right(name):
     assert definition.find(name, ROOT).pipeline.name == name

@@ -93,7 +93,17 @@ def test_conditions(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["__import__('os')", "inputs.x()", "[x for x in inputs.y]", "lambda: 1", "inputs.x = 1", "(", "inputs['x']", "1 +", "f'{1}'"],
+    [
+        "__import__('os')",
+        "inputs.x()",
+        "[x for x in inputs.y]",
+        "lambda: 1",
+        "inputs.x = 1",
+        "(",
+        "inputs['x']",
+        "1 +",
+        "f'{1}'",
+    ],
 )
 def test_a_condition_cannot_do_anything_but_compare(text):
     with pytest.raises(TemplateError):

@@ -23,14 +23,20 @@ DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
 
 def test_an_interval_does_not_hold_its_end():
     interval = parse_interval("2026-01-01/2026-01-03")
-    assert (interval.start, interval.end, interval.last_day) == (date(2026, 1, 1), date(2026, 1, 3), date(2026, 1, 2))
+    assert (interval.start, interval.end, interval.last_day) == (
+        date(2026, 1, 1),
+        date(2026, 1, 3),
+        date(2026, 1, 2),
+    )
 
 
 def test_a_window_is_the_interval_and_days_before_it():
     assert str(parse_interval("2026-03-01/2026-03-02").extended(timedelta(days=7))) == "2026-02-22/2026-03-02"
 
 
-@pytest.mark.parametrize("text", ["2026-01-02/2026-01-01", "2026-01-01/2026-01-01", "2026-01-01", "a/b", "", "2026-1-1/2026-01-02"])
+@pytest.mark.parametrize(
+    "text", ["2026-01-02/2026-01-01", "2026-01-01/2026-01-01", "2026-01-01", "a/b", "", "2026-1-1/2026-01-02"]
+)
 def test_what_is_no_interval_says_how_to_write_one(text):
     with pytest.raises(InputError) as error:
         parse_interval(text)

@@ -1,0 +1,230 @@
+"""The ledger: one run per key, leases that end with their process, and what counts as done."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adelt.ids import new_id
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
+from adelt.ledger.owner import LEASE_SECONDS, Owner, is_alive, this_process
+
+RUN = NewRun("run-1", "p", "rk", "d", "local", "2026-01-01", "2026-01-02", {"n": 1}, "0")
+TASK = NewTask("run-1", "p", "t", "t", {}, "ingest", "key", "digest", "local")
+GONE = Owner("elsewhere", "boot", 1, "")
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_767_225_600.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    """A ledger with one run."""
+    ids = (f"id-{n:04d}" for n in itertools.count())
+    ledger = Ledger(tmp_path / "ledger.sqlite", new_id=lambda: next(ids), clock=clock)
+    assert ledger.claim_run(RUN, 1) is None
+    return ledger
+
+
+def elsewhere(tmp_path, clock):
+    """The same ledger as a process on another machine sees it."""
+    return Ledger(tmp_path / "ledger.sqlite", new_id=lambda: new_id(), clock=clock, owner=GONE)
+
+
+def test_a_task_that_succeeded_is_done(ledger):
+    claim = ledger.claim_task(TASK)
+    assert isinstance(claim, Claimed)
+    ledger.finish_task(claim.id, "SUCCEEDED", 0, outputs={"x": 1})
+    done = ledger.claim_task(TASK)
+    assert isinstance(done, Done)
+    assert (done.run_id, done.outputs) == ("run-1", {"x": 1})
+
+
+def test_force_does_it_again_and_counts_tries(ledger):
+    first = ledger.claim_task(TASK)
+    ledger.finish_task(first.id, "SUCCEEDED", 0)
+    second = ledger.claim_task(TASK, force=True)
+    assert (first.attempt, second.attempt) == (1, 2)
+
+
+def test_a_changed_definition_runs_again_only_if_asked(ledger):
+    ledger.finish_task(ledger.claim_task(TASK).id, "SUCCEEDED", 0)
+    changed = replace(TASK, digest="other")
+    assert isinstance(ledger.claim_task(changed), Done)
+    assert isinstance(ledger.claim_task(changed, if_changed=True), Claimed)
+
+
+def test_a_failure_after_a_success_is_not_done(ledger, clock):
+    ledger.finish_task(ledger.claim_task(TASK).id, "SUCCEEDED", 0)
+    clock.now += 1
+    ledger.finish_task(ledger.claim_task(TASK, force=True).id, "FAILED", 1)
+    assert ledger.done("key") is None
+
+
+def test_a_task_that_did_not_run_changes_nothing_about_what_is_done(ledger, clock):
+    ledger.finish_task(ledger.claim_task(TASK).id, "SUCCEEDED", 0)
+    clock.now += 1
+    ledger.note_task(TASK, "CANCELLED", "the run was stopped")
+    assert ledger.done("key") is not None
+
+
+def test_a_living_process_keeps_its_task(ledger):
+    ledger.claim_task(TASK)
+    held = ledger.claim_task(TASK)
+    assert held == Held("run-1", os.getpid())
+
+
+def test_a_lease_from_elsewhere_ends_when_its_heartbeat_stops(ledger, tmp_path, clock):
+    other = elsewhere(tmp_path, clock)
+    assert isinstance(other.claim_task(TASK), Claimed)
+    clock.now += LEASE_SECONDS - 1
+    assert isinstance(ledger.claim_task(TASK), Held)
+    other.heartbeat()
+    clock.now += LEASE_SECONDS - 1
+    assert isinstance(ledger.claim_task(TASK), Held)
+    clock.now += 2
+    assert isinstance(ledger.claim_task(TASK), Claimed)
+
+
+def test_a_process_id_alone_is_no_owner():
+    me = this_process()
+    assert is_alive(me, 1e9)
+    assert not is_alive(replace(me, started=str(int(me.started) + 1)), 0)
+    assert not is_alive(replace(me, boot="another"), 0)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="start times of processes come from /proc")
+def test_a_killed_process_loses_its_lease_at_once(tmp_path):
+    code = f"""
+import sys, time
+from pathlib import Path
+from adelt.ledger import Ledger, NewTask, NewRun
+ledger = Ledger(Path({str(tmp_path / "l.sqlite")!r}), new_id=lambda: "one")
+ledger.claim_run(NewRun("r", "p", "k", "d", "local", "a", "b", {{}}, "0"), 1)
+ledger.claim_task(NewTask("r", "p", "t", "t", {{}}, "run", "key", "d", "local"))
+print("claimed", flush=True)
+time.sleep(60)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"claimed\n"
+    ledger = Ledger(tmp_path / "l.sqlite", new_id=new_id)
+    task = NewTask("r", "p", "t", "t", {}, "run", "key", "d", "local")
+    assert isinstance(ledger.claim_task(task), Held)
+    child.kill()
+    child.wait()
+    assert isinstance(ledger.claim_task(task), Claimed)
+    assert ledger.find_runs("r")[0]["status"] == "FAILED"
+
+
+def test_a_pipeline_has_no_more_runs_than_it_may(ledger):
+    second = replace(RUN, id="run-2")
+    held = ledger.claim_run(second, 1)
+    assert held == Held("run-1", os.getpid())
+    assert ledger.claim_run(second, 2) is None
+    ledger.finish_run("run-1", "SUCCEEDED")
+    assert ledger.claim_run(replace(RUN, id="run-3"), 2) is None
+
+
+def test_a_pool_has_no_more_places_than_it_may(ledger, tmp_path, clock):
+    assert ledger.take_slot("pool", "a", 1)
+    assert not ledger.take_slot("pool", "b", 1)
+    ledger.free_slot("pool", "a")
+    assert elsewhere(tmp_path, clock).take_slot("pool", "c", 1)
+    assert not ledger.take_slot("pool", "d", 1)
+    clock.now += LEASE_SECONDS + 1
+    assert ledger.take_slot("pool", "d", 1)
+
+
+def test_what_was_in_a_lost_warehouse_is_forgotten_but_not_other_work(ledger):
+    command = replace(TASK, key="other", kind="run", instance="c")
+    for task in (TASK, command):
+        ledger.finish_task(ledger.claim_task(task).id, "SUCCEEDED", 0)
+    assert ledger.forget("local") == 1
+    assert ledger.done("key") is None
+    assert ledger.done("other") is not None
+
+
+def test_operations_and_assets_are_kept(ledger):
+    claim = ledger.claim_task(TASK)
+    ledger.finish_task(
+        claim.id, "SUCCEEDED", 0,
+        operations=[Operation("INGESTION", "raw.t", rows=5), Operation("TEST", "not_null"), Operation("MATERIALISATION", "m", "FAILED")],
+    )  # fmt: skip
+    assert [(o["asset"], o["rows"]) for o in ledger.operations("run-1")] == [
+        ("raw.t", 5),
+        ("not_null", None),
+        ("m", None),
+    ]
+    assert [(a["id"], a["last_interval"]) for a in ledger.assets()] == [("raw.t", "2026-01-01/2026-01-02")]
+
+
+def test_a_run_that_another_engine_conducts_has_the_state_of_its_tasks(ledger, clock):
+    ledger.ensure_run(replace(RUN, id="ext", trigger="task"))
+    for attempt, status in ((1, "FAILED"), (2, "SUCCEEDED")):
+        ledger.ensure_run(replace(RUN, id="ext", trigger="task"))
+        claim = ledger.claim_task(replace(TASK, run_id="ext"))
+        assert claim.attempt == attempt
+        clock.now += 1
+        ledger.finish_task(claim.id, status, 0)
+        ledger.settle_run("ext")
+        assert ledger.find_runs("ext")[0]["status"] == status
+
+
+def _claim(path: str, queue: "multiprocessing.Queue[str]") -> None:
+    ledger = Ledger(Path(path), new_id=new_id)
+    queue.put(type(ledger.claim_task(TASK)).__name__)
+    queue.put("")
+    import time
+
+    time.sleep(20)
+
+
+def test_of_many_processes_one_gets_the_task(ledger, tmp_path):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    workers = [
+        context.Process(target=_claim, args=(str(tmp_path / "ledger.sqlite"), queue)) for _ in range(8)
+    ]
+    for worker in workers:
+        worker.start()
+    answers = [queue.get(timeout=30) for _ in range(16)]
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    assert sorted(filter(None, answers)) == ["Claimed"] + ["Held"] * 7
+
+
+def test_the_database_itself_refuses_two_runners_of_one_key(ledger, tmp_path):
+    ledger.claim_task(TASK)
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as con, pytest.raises(sqlite3.IntegrityError):
+        con.execute(
+            "INSERT INTO task_run (id, run_id, pipeline, task, instance, matrix, kind, key, digest, env, attempt, status,"
+            " started_at) SELECT 'x', run_id, pipeline, task, instance, matrix, kind, key, digest, env, 2, 'RUNNING', ''"
+            " FROM task_run"
+        )
+
+
+def test_history_reads_back(ledger):
+    ledger.finish_run("run-1", "SUCCEEDED", "fine")
+    row = ledger.runs()[0]
+    assert (row["status"], row["message"], row["inputs"]) == ("SUCCEEDED", "fine", {"n": 1})
+    assert json.loads(row["lease_owner"])["pid"] == os.getpid()
