@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from adelt_sandbox.world import flights, targeting
-from adelt_sandbox.world.calendar import DAY, iso, midnight
+from adelt_sandbox.world.calendar import iso
 from adelt_sandbox.world.cm_model import CmModel
 from adelt_sandbox.world.delivery import Dv360Delivery
 from adelt_sandbox.world.dice import I64
@@ -164,7 +164,7 @@ class Dv360Entities:
         for index in living:
             market, gene = model.market(index), table.genes[index]
             partner = int(table.up["partner"][index])
-            server: Row = {"thirdPartyOnlyConfig": row_of(pixelOrderIdReportingEnabled=bool(gene >> 4 & 1))}
+            server: Row = {"thirdPartyOnlyConfig": {"pixelOrderIdReportingEnabled": True}}
             if model.linked(index):
                 there = int(cm.advertiser_of_dv360[index])
                 server = {
@@ -265,8 +265,8 @@ class Dv360Entities:
             advertiser = self._advertiser_id(int(table.up["advertiser"][index]))
             booked = flights.segments(model, index, at, edits)
             updated = int(state.updated[index])
-            if len(booked) > 1 and index < table.base:
-                updated = max(updated, midnight(booked[-1][0]) - 14 * DAY)
+            if index < table.base and flights.booked_at(booked[-1][0]) <= at:
+                updated = max(updated, flights.booked_at(booked[-1][0]))
             kpi: Row = (
                 {"kpiType": "KPI_TYPE_CPM", "kpiAmountMicros": str(2_000_000 + (gene >> 30 & 15) * 100_000)},
                 {"kpiType": "KPI_TYPE_CTR", "kpiPercentageMicros": "200000"},

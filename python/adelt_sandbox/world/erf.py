@@ -399,6 +399,14 @@ class ErfFiles:
                 canonical_name=name,
                 geo_name=name.split(", ")[0],
             )
+        yield {
+            "id": 9_042_314,
+            "country_code": "DE",
+            "region_code": "Berlin",
+            "postal_code": "10115",
+            "canonical_name": "10115, Berlin, Germany",
+            "geo_name": "10115",
+        }
 
     def _isps(self) -> Iterator[Row]:
         for index, (name, mobile) in enumerate(_ISPS):

@@ -21,7 +21,7 @@ def campaign_dates(model: Model, index: int) -> tuple[date, date | None]:
 def segments(model: Model, index: int, at: int, edits: int) -> list[Segment]:
     """Budget segments of an insertion order at an instant: first day, last day, micros.
 
-    A new segment is booked 14 days before it begins; every edit of the order raises all of them.
+    The first two are booked at once, each later one 14 days before it begins; every edit of the order raises all.
     """
     gene = model.insertion_orders.genes[index]
     amount = (5_000 + (gene >> 8 & 1023) * 50) * 1_000_000 * (10 + edits) // 10
@@ -34,11 +34,16 @@ def segments(model: Model, index: int, at: int, edits: int) -> list[Segment]:
     months = (3, 6, 12)[gene % 3]
     start = _not_before(START, int(model.insertion_orders.life.created[index]))
     found: list[Segment] = []
-    while not found or midnight(start) - 14 * DAY <= at:
+    while len(found) < 2 or booked_at(start) <= at:
         following = _plus_months(start, months)
         found.append((start, following - timedelta(days=1), amount + len(found) * 1_000_000))
         start = following
     return found
+
+
+def booked_at(start: date) -> int:
+    """When a budget segment is booked that begins on a day."""
+    return midnight(start) - 14 * DAY
 
 
 def line_item_dates(model: Model, index: int) -> tuple[date, date] | None:
