@@ -1,0 +1,63 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy=by_day_strategy(),
+    unique_key='report_date',
+    on_schema_change='fail',
+    pre_hook='{{ delete_vanished_days() }}',
+    partition_by=by_day_partition('report_date'),
+    cluster_by=clustered_by(['platform', 'advertiser_id', 'line_item_id'])
+) }}
+
+with
+
+delivery as (
+
+    select * from {{ ref('int_delivery_merged') }}
+    {% if is_incremental() %}
+        where report_date in ({{ changed_days(this) | indent(8) }})
+    {% endif %}
+
+),
+
+final as (
+
+    select
+        concat(
+            platform,
+            '|', report_date,
+            '|', coalesce(cast(advertiser_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(campaign_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(insertion_order_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(line_item_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(site_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(placement_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(ad_id as {{ dbt.type_string() }}), ''),
+            '|', coalesce(cast(creative_id as {{ dbt.type_string() }}), '')
+        ) as delivery_key,
+        platform,
+        report_date,
+        account_id,
+        advertiser_id,
+        campaign_id,
+        insertion_order_id,
+        line_item_id,
+        site_id,
+        placement_id,
+        ad_id,
+        creative_id,
+        currency_code,
+        impressions,
+        billable_impressions,
+        clicks,
+        conversions,
+        post_click_conversions,
+        post_view_conversions,
+        media_cost,
+        media_cost_usd,
+        revenue,
+        loaded_at as _loaded_at
+    from delivery
+
+)
+
+select * from final

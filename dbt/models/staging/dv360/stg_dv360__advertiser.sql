@@ -1,0 +1,50 @@
+with
+
+source as (
+
+    select * from {{ source('dv360', 'advertiser') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        _snapshot_date as snapshot_date,
+        _account_id as account_id,
+        advertiser_id,
+        default_logo_asset_id,
+        partner_id,
+
+        -- attributes
+        contains_eu_political_ads,
+        default_business_name,
+        display_name as advertiser_name,
+        entity_status,
+        name as resource_name,
+        prisma_enabled as is_prisma_enabled,
+        update_time as updated_at,
+
+        -- flattened from records
+        general_config.currency_code as currency_code,
+        general_config.time_zone as time_zone,
+
+        -- records and lists, as they came
+        ad_server_config,
+        billing_config,
+        creative_config,
+        data_access_config,
+        general_config,
+        integration_details,
+        serving_config,
+
+        -- adelt
+        _unknown_fields as unknown_fields,
+        _run_id as run_id,
+        _loaded_at as loaded_at
+
+    from source
+
+)
+
+select * from renamed

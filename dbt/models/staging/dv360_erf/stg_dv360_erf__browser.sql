@@ -1,0 +1,30 @@
+with
+
+source as (
+
+    select * from {{ source('dv360_erf', 'browser') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        _snapshot_date as snapshot_date,
+        _account_id as account_id,
+        id as browser_id,
+
+        -- attributes
+        {{ text('name') }} as browser_name,
+        is_mobile,
+
+        -- adelt
+        _unknown_fields as unknown_fields,
+        _run_id as run_id,
+        _loaded_at as loaded_at
+
+    from source
+
+)
+
+select * from renamed

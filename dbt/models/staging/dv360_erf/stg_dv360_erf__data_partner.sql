@@ -1,0 +1,29 @@
+with
+
+source as (
+
+    select * from {{ source('dv360_erf', 'data_partner') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        _snapshot_date as snapshot_date,
+        _account_id as account_id,
+        id as data_partner_id,
+
+        -- attributes
+        {{ text('name') }} as data_partner_name,
+
+        -- adelt
+        _unknown_fields as unknown_fields,
+        _run_id as run_id,
+        _loaded_at as loaded_at
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,31 @@
+with
+
+source as (
+
+    select * from {{ source('dv360_erf', 'isp') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        _snapshot_date as snapshot_date,
+        _account_id as account_id,
+        id as isp_id,
+        secondary_criteria_id,
+
+        -- attributes
+        {{ text('name') }} as isp_name,
+        is_mobile,
+
+        -- adelt
+        _unknown_fields as unknown_fields,
+        _run_id as run_id,
+        _loaded_at as loaded_at
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,29 @@
+with
+
+source as (
+
+    select * from {{ source('dv360_erf', 'universal_site') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        _snapshot_date as snapshot_date,
+        _account_id as account_id,
+        id as universal_site_id,
+
+        -- attributes
+        {{ text('name') }} as universal_site_name,
+
+        -- adelt
+        _unknown_fields as unknown_fields,
+        _run_id as run_id,
+        _loaded_at as loaded_at
+
+    from source
+
+)
+
+select * from renamed
