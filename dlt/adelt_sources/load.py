@@ -103,6 +103,8 @@ def _configure() -> None:
     dlt.config["runtime.log_level"] = "CRITICAL"
     dlt.config["runtime.dlthub_telemetry"] = False
     dlt.config["load.raise_on_max_retries"] = 1
+    # A run's state is its parameters: there is nothing to keep in the warehouse or to restore from it.
+    dlt.config["restore_from_destination"] = False
     # Files in parallel only compete for the one writer's memory.
     dlt.config["load.workers"] = 1
 
