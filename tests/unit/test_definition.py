@@ -206,14 +206,14 @@ def test_a_version_is_needed(project):
 
 
 def test_pipelines_that_run_each_other_are_told(project):
-    folder, write = project
+    _, write = project
     write("version: 1\nname: q\ntasks:\n  a: {pipeline: {name: p}}\n", "q")
     found = errors_of(project, HEAD + "tasks:\n  a: {pipeline: {name: q}}\n")
     assert "pipelines run each other in a circle: p -> q -> p" in found[0]
 
 
 def test_inputs_of_another_pipeline_are_checked(project):
-    folder, write = project
+    _, write = project
     write("version: 1\nname: q\ninputs: {days: {type: integer}}\ntasks:\n  a: {run: echo}\n", "q")
     assert (
         "pipeline `q` has no input `dais`"

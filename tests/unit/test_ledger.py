@@ -167,7 +167,8 @@ def test_operations_and_assets_are_kept(ledger):
     claim = ledger.claim_task(TASK)
     ledger.finish_task(
         claim.id, "SUCCEEDED", 0,
-        operations=[Operation("INGESTION", "raw.t", rows=5), Operation("TEST", "not_null"), Operation("MATERIALISATION", "m", "FAILED")],
+        operations=[Operation("INGESTION", "raw.t", rows=5), Operation("TEST", "not_null"),
+                    Operation("MATERIALISATION", "m", "FAILED")],
     )  # fmt: skip
     assert [(o["asset"], o["rows"]) for o in ledger.operations("run-1")] == [
         ("raw.t", 5),

@@ -145,7 +145,8 @@ def test_a_condition_over_inputs_is_decided_in_the_plan(load):
 
 def test_items_that_another_task_gives_are_expanded_later(load):
     loaded = load(
-        "tasks:\n  list: {run: x}\n  each: {needs: [list], matrix: {f: '{{ tasks.list.outputs.files }}'}, run: 'cat {{ matrix.f }}'}\n"
+        "tasks:\n  list: {run: x}\n  each: {needs: [list], matrix: {f: '{{ tasks.list.outputs.files }}'},"
+        " run: 'cat {{ matrix.f }}'}\n"
     )
     plan = make_plan(loaded, DAY, {})
     assert plan.groups[1].tasks is None

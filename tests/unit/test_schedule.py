@@ -40,9 +40,7 @@ def expected(groups, fails):
     for group in groups:
         above = [result[need] for need in group.needs]
         failed = any(state in ("FAILED", "BLOCKED") for state in above)
-        if group.skip:
-            result[group.name] = "SKIPPED"
-        elif group.condition == "failure" and not failed:
+        if group.skip or (group.condition == "failure" and not failed):
             result[group.name] = "SKIPPED"
         elif group.condition == "success" and failed:
             result[group.name] = "BLOCKED"

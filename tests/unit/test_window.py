@@ -1,6 +1,7 @@
 """Intervals, durations, and how a range is divided."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -87,7 +88,7 @@ def test_a_split_covers_the_range_without_gap_or_overlap(first, days, every):
     intervals = split(first, last, every)
     assert intervals[0].start <= first < intervals[0].end
     assert intervals[-1].start <= last < intervals[-1].end
-    assert all(a.end == b.start for a, b in zip(intervals, intervals[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(intervals))
 
 
 @given(DAYS, st.sampled_from(["day", "week", "month"]))

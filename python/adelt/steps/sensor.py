@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adelt.steps.context import Context, StepError, StepResult
-from adelt.window import format_duration
+from adelt.window import parse_duration
 
 
 def step(context: Context) -> StepResult:
@@ -16,13 +16,14 @@ def step(context: Context) -> StepResult:
     """
     action = context.action
     what, look = _look(context)
-    poll, patience = action["poll"].total_seconds(), action["timeout"].total_seconds()
+    poll = parse_duration(action["poll"]).total_seconds()
+    patience = parse_duration(action["timeout"]).total_seconds()
     begun = time.monotonic()
     while not (found := look()):
         left = patience - (time.monotonic() - begun)
         if left <= 0:
             raise StepError(
-                f"{what} did not come within {format_duration(action['timeout'])}",
+                f"{what} did not come within {action['timeout']}",
                 where=context.where,
                 fix="look why it is late, or raise the sensor's timeout",
             )

@@ -1,0 +1,150 @@
+"""The command line: what it prints, how it fails, how fast it is."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ADELT = [sys.executable, "-P", "-m", "adelt"]
+
+
+@pytest.fixture
+def adelt(tmp_path):
+    """Run a command in an empty home; its result."""
+    (tmp_path / "pipelines").mkdir()
+    env = {
+        **os.environ,
+        "ADELT_PROJECT": str(tmp_path),
+        "ADELT_HOME": str(tmp_path / "home"),
+        "PYTHONPYCACHEPREFIX": str(tmp_path.parent / "pycache"),
+    }
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env.pop("ADELT_WAREHOUSE", None)
+
+    def run(*arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [*ADELT, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def write(text: str) -> None:
+        (tmp_path / "pipelines" / "p.yml").write_text("version: 1\nname: p\n" + text, "utf-8")
+
+    run.write = write
+    return run
+
+
+def test_a_bad_file_is_told_without_a_traceback(adelt):
+    adelt.write("shedule: {cron: '0 5 * * *'}\ntasks:\n  a: {run: echo}\n")
+    done = adelt("validate", code=2)
+    assert done.stderr == (
+        "error unknown key `shedule`\n  at   pipelines/p.yml:3:1\n  fix  did you mean `schedule`?\n"
+    )
+    told = json.loads(adelt("validate", "--json", code=2).stdout)
+    assert told["errors"] == [
+        {"what": "unknown key `shedule`", "where": "pipelines/p.yml:3:1", "fix": "did you mean `schedule`?"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "dayly"], "there is no pipeline `dayly`"),
+        (["plan", "p", "--interval", "2026-01-01"], "`2026-01-01` is not an interval"),
+        (["plan", "p", "--from", "2026-01-02", "--to", "2026-01-01"], "is before the first"),
+        (["plan", "p", "--from", "2026-01-02"], "--from and --to belong together"),
+        (["plan", "p", "--date", "2026-01-02", "--interval", "2026-01-01/2026-01-02"], "exclude each other"),
+        (["plan", "p", "-i", "x"], "`x` is not name=value"),
+        (["plan", "p", "-i", "x=1"], "there is no input `x`"),
+        (["plan", "p", "--select", "aa"], "has no task `aa`"),
+        (["task", "p", "--interval", "2026-01-01/2026-01-02"], "`p` is not PIPELINE.TASK"),
+        (["task", "p.aa", "--interval", "2026-01-01/2026-01-02"], "has no task `aa`"),
+        (["task", "p.a", "--matrix", "x=1", "--interval", "2026-01-01/2026-01-02"], "has no item x=1"),
+        (
+            ["ingest", "dv360", "line_itm", "--from", "2026-01-01", "--to", "2026-01-01"],
+            "did you mean `line_item`?",
+        ),
+        (["ingest", "dv361", "x", "--from", "2026-01-01", "--to", "2026-01-01"], "did you mean `dv360`?"),
+        (
+            ["ingest", "dv360", "line_item", "--from", "2026-01-02", "--to", "2026-01-01"],
+            "is before the first",
+        ),
+        (
+            ["ingest", "dv360", "line_item", "--from", "yesterday", "--to", "2026-01-01"],
+            "`yesterday` is not a day",
+        ),
+        (["tables", "dv361"], "did you mean `dv360`?"),
+        (["runs", "abc"], "there is no run `abc`"),
+        (["query", "select 1"], "there is no warehouse yet"),
+        (["sandbox", "--now", "soon"], "`soon` is not a time"),
+    ],
+)
+def test_bad_arguments_are_told_and_end_with_2(adelt, arguments, said):
+    adelt.write("tasks:\n  a: {run: echo}\n")
+    done = adelt(*arguments, code=2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error ")
+
+
+def test_a_plan_shows_what_would_run_and_what_is_done(adelt, tmp_path):
+    adelt.write("tasks:\n  a: {run: echo x >> log}\n  b: {needs: [a], run: 'echo y >> log; test -e ok'}\n")
+    before = json.loads(adelt("plan", "p", "--date", "2026-01-05", "--json").stdout)[0]
+    assert [(task["id"], task["state"]) for task in before["tasks"]] == [("a", "run"), ("b", "run")]
+    assert not (tmp_path / "home").exists()
+    adelt("run", "p", "--date", "2026-01-05", code=1)
+    after = json.loads(adelt("plan", "p", "--date", "2026-01-05", "--json").stdout)[0]
+    assert [(task["id"], task["state"]) for task in after["tasks"]] == [("a", "done"), ("b", "run")]
+    assert (
+        adelt("run", "p", "--date", "2026-01-05", "--dry-run").stdout
+        == adelt("plan", "p", "--date", "2026-01-05").stdout
+    )
+
+
+def test_runs_show_history_tasks_and_logs(adelt):
+    adelt.write("tasks:\n  a: {run: 'echo some words; exit 1', retries: {max: 1, delay: 0s}}\n")
+    result = json.loads(adelt("run", "p", "--date", "2026-01-05", "--json", code=1).stdout)[0]
+    listed = json.loads(adelt("runs", "--json").stdout)
+    assert [(run["id"], run["status"]) for run in listed] == [(result["run_id"], "FAILED")]
+    shown = json.loads(adelt("runs", result["run_id"][-8:], "--json").stdout)
+    assert [(task["attempt"], task["status"], task["exit_code"]) for task in shown["tasks"]] == [
+        (1, "FAILED", 1),
+        (2, "FAILED", 1),
+    ]
+    assert "some words" in adelt("runs", result["run_id"], "--log", "a").stdout
+    assert "FAILED" in adelt("runs", result["run_id"]).stdout
+
+
+def test_tables_and_schema_are_machine_readable(adelt):
+    assert "standard" in json.loads(adelt("tables", "--json").stdout)["dv360_reports"]
+    assert json.loads(adelt("tables", "dv360.line_item", "--json").stdout)["name"] == "line_item"
+    assert json.loads(adelt("schema").stdout)["title"] == "adelt pipeline"
+
+
+def cost(adelt, *arguments: str) -> float:
+    """Seconds of processor time of the cheapest of five: what the command costs when nothing else is running."""
+    found = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        adelt(*arguments)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(found)
+
+
+def test_help_comes_at_once(adelt):
+    assert cost(adelt, "--help") < 0.3
+
+
+def test_what_is_done_costs_next_to_nothing(adelt):
+    adelt.write("tasks:\n  a: {run: echo}\n")
+    interval = ["--interval", "2026-01-05/2026-01-06"]
+    adelt("run", "p", *interval)
+    assert cost(adelt, "task", "p.a", *interval) < 0.5
+    assert cost(adelt, "run", "p", *interval) < 0.5
