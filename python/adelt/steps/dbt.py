@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from adelt import settings
+from adelt import raw_tables, settings
 from adelt.definition.templates import as_text
 from adelt.ledger.rows import Operation
 from adelt.steps.context import Context, StepError, StepResult
@@ -45,6 +45,7 @@ def step(context: Context) -> StepResult:
         holder=context.where,
         on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
     ):
+        raw_tables.ensure(context.settings.warehouse)
         context.tell("dbt", "reading the project")
         result = _invoke(context, _words(context))
     nodes = list(getattr(result.result, "results", None) or [])
