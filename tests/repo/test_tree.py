@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adelt import generate
 from adelt.definition import schema
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,8 @@ def test_below_the_command_line_nobody_asks_what_day_it_is():
 
 
 def test_generated_files_are_up_to_date():
-    assert (ROOT / schema.PATH).read_text("utf-8") == schema.text(), "run: adelt schema --write"
+    assert (ROOT / schema.PATH).read_text("utf-8") == schema.text(), "run: adelt generate"
+    assert generate.write(ROOT, check=True) == [], "run: adelt generate"
 
 
 def test_every_pipeline_names_its_schema_on_the_first_line():

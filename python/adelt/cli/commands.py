@@ -14,6 +14,7 @@ def register() -> None:
     app.command()(runs.runs)
     app.command()(definitions.tables)
     app.command()(definitions.schema)
+    app.command()(definitions.generate)
     app.command()(sandbox.query)
     app.command()(sandbox.sandbox)
     app.command()(sandbox.demo)

@@ -122,22 +122,41 @@ def type_name(kind: Any) -> str:
 
 
 def schema(
-    write: Annotated[bool, typer.Option("--write", help="Write it to its place in docs/reference.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit 2 if the file there is another.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (always so).")] = True,  # noqa: ARG001
 ) -> None:
-    """Print the JSON Schema of pipeline files."""
+    """Print the JSON Schema of pipeline files; `adelt generate` writes it to docs/reference."""
+    from adelt.definition import schema as schemas
+
+    print(schemas.text(), end="")
+
+
+def generate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 2 if a file is out of date.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what follows from declarations: dbt's sources, the JSON Schema of pipelines."""
+    from adelt import generate as generator
     from adelt import settings
     from adelt.definition import schema as schemas
 
-    path = settings.load().project / schemas.PATH
-    if check:
-        if not path.exists() or path.read_text("utf-8") != schemas.text():
-            raise InputError("the schema is out of date", where=schemas.PATH, fix="adelt schema --write")
+    project = settings.load().project
+    stale = [str(path.relative_to(project)) for path in generator.write(project, check=check)]
+    path = project / schemas.PATH
+    if not path.exists() or path.read_text("utf-8") != schemas.text():
+        stale.append(schemas.PATH)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(schemas.text(), "utf-8")
+    if as_json:
+        print_json({"out_of_date" if check else "written": stale})
+        if check and stale:
+            raise typer.Exit(2)
         return
-    if write:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(schemas.text(), "utf-8")
-        print(schemas.PATH)
-        return
-    print(schemas.text(), end="")
+    if check and stale:
+        raise DefinitionErrors(
+            InputError("a generated file is out of date", where=name, fix="adelt generate") for name in stale
+        )
+    for name in stale:
+        print(f"wrote {name}")

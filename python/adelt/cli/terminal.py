@@ -115,7 +115,9 @@ class _Live:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.text import Text
 
+        self._text = Text
         self._console = Console(stderr=True)
         self._rows: dict[str, _Row] = {}
         self._lock = threading.Lock()
@@ -144,13 +146,12 @@ class _Live:
                     event.phase, event.message, event.rows, event.bytes, event.total_bytes, rate
                 )
         if text := line(event):
-            style = _STYLES.get(getattr(event, "status", ""), "")
-            self._console.print(text, style=style, markup=False, highlight=False)
+            # Not print(style=...): that would colour the live table as well.
+            self._console.print(self._text(text, style=_STYLES.get(getattr(event, "status", ""), "")))
 
     def _table(self) -> Any:
         from rich.spinner import Spinner
         from rich.table import Table
-        from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
         with self._lock:
@@ -159,6 +160,9 @@ class _Live:
             took = human_seconds(time.monotonic() - row.since)
             again = f" (try {row.attempt})" if row.attempt > 1 else ""
             table.add_row(
-                Spinner("dots"), Text(row.name + again), Text(took, style="dim"), Text(row.news, style="dim")
+                Spinner("dots"),
+                self._text(row.name + again),
+                self._text(took, style="dim"),
+                self._text(row.news, style="dim"),
             )
         return table
