@@ -43,6 +43,7 @@ def run(
     here = settings.load()
     loaded = definition.find(pipeline, here.project)
     results = []
+    stack = settings.take_handover().stack
     with watching(quiet=as_json) as listener:
         for one in intervals(loaded.pipeline, interval, day, first, last):
             request = RunRequest(
@@ -52,7 +53,7 @@ def run(
                 select=tuple(select or ()),
                 force=force,
                 if_changed=if_changed,
-                stack=settings.take_handover().stack,
+                stack=stack,
             )
             results.append(run_pipeline(here, request, [listener]))
             if results[-1].exit_code:
