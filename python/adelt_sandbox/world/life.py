@@ -1,8 +1,9 @@
 """What happens to entities over time: created, renamed, edited, paused, archived, removed."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -117,16 +118,17 @@ class Life:
         self.renames = self._events(dice, f"{kind}.rename", rates.rename)
         self.edits = self._events(dice, f"{kind}.edit", rates.edit)
         self.toggles = self._events(dice, f"{kind}.pause", rates.pause, pairs=True)
-        self._states: OrderedDict[int, State] = OrderedDict()
+        self._cached: Any = lru_cache(maxsize=_KEPT_STATES)(self._state)
 
     def __len__(self) -> int:
         return len(self.created)
 
     def state(self, at: int) -> State:
         """How the entities stand at an instant."""
-        known = self._states.get(at)
-        if known is not None:
-            return known
+        found: State = self._cached(at)
+        return found
+
+    def _state(self, at: int) -> State:
         size = len(self)
         paused = self.toggles.count(size, at) % 2 == 1
         status = np.where(paused, PAUSED, ACTIVE)
@@ -137,17 +139,13 @@ class Life:
             updated = np.where((instants <= at) & (instants > updated), instants, updated)
         for events in (self.renames, self.edits, self.toggles):
             events.latest(updated, at)
-        state = State(
+        return State(
             exists=(self.created <= at) & (at < self.removed),
             status=status,
             name=self.renames.count(size, at),
             edit=self.edits.count(size, at),
             updated=updated,
         )
-        self._states[at] = state
-        while len(self._states) > _KEPT_STATES:
-            self._states.pop(next(iter(self._states)), None)
-        return state
 
     def active_seconds(self, start: I64, end: I64) -> I64:
         """Seconds each entity was active between two instants (one pair for each entity)."""
