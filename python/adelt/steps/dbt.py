@@ -17,6 +17,13 @@ _KINDS = {
     "test": "TEST",
     "unit_test": "TEST",
 }
+_WORDS = {
+    "MATERIALISATION": ("model", "models"),
+    "SEED": ("seed", "seeds"),
+    "SNAPSHOT": ("snapshot", "snapshots"),
+    "TEST": ("test", "tests"),
+    "QUERY": ("operation", "operations"),
+}
 _STATUSES = {
     "success": "SUCCEEDED",
     "pass": "SUCCEEDED",
@@ -73,7 +80,7 @@ def step(context: Context) -> StepResult:
         for kind in sorted({o.kind for o in operations})
     }
     warned = sum(operation.status == "WARNING" for operation in operations)
-    message = ", ".join(f"{count} {kind.lower()}{'s' * (count != 1)}" for kind, count in counts.items())
+    message = ", ".join(f"{count} {_WORDS[kind][count != 1]}" for kind, count in counts.items())
     if warned:
         message += f", {warned} warning{'s' * (warned != 1)}"
     return StepResult(message, operations=operations, metrics=counts)
@@ -107,7 +114,7 @@ def _invoke(context: Context, words: list[str]) -> Any:
         nonlocal counted
         if event.info.name in ("LogModelResult", "LogTestResult", "LogSnapshotResult", "LogSeedResult"):
             counted += 1
-            total = getattr(event.data, "total", 0)
+            total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
             context.tell("dbt", f"{counted} of {total} nodes, last {event.data.node_info.node_name}")
 
     return dbtRunner(callbacks=[news]).invoke(words)
