@@ -5,9 +5,9 @@
 
 
 {# One row per platform, account and day: how many rows there are, and when the newest was loaded. #}
-{% macro slices(relation, platform, loaded_at='loaded_at') -%}
+{% macro slices(relation, loaded_at) -%}
     select
-        {{ platform }} as platform,
+        platform,
         account_id,
         report_date,
         count(*) as row_count,
@@ -18,37 +18,13 @@
 {%- endmacro %}
 
 
-{# Days of raw delivery that differ from those in the mart, days that either of them lacks included. #}
-{% macro changed_days(mart) -%}
-    select distinct coalesce(raw_slices.report_date, mart_slices.report_date) as report_date
-    from (
-        {{ slices(ref('stg_dv360__report_standard') , "'dv360'") | indent(8) }}
-        union all
-        {{ slices(ref('stg_cm360__report_standard'), "'cm360'") | indent(8) }}
-    ) as raw_slices
-    full outer join (
-        {{ slices(mart, 'platform', '_loaded_at') | indent(8) }}
-    ) as mart_slices
-        on
-            raw_slices.platform = mart_slices.platform
-            and raw_slices.account_id = mart_slices.account_id
-            and raw_slices.report_date = mart_slices.report_date
-    where
-        raw_slices.report_date is null
-        or mart_slices.report_date is null
-        or raw_slices.row_count != mart_slices.row_count
-        or raw_slices.loaded_at != mart_slices.loaded_at
-{%- endmacro %}
-
-
 {# Hook before the mart is built: days that raw does not have any more have no rows that could replace theirs. #}
-{% macro delete_vanished_days() -%}
+{% macro delete_vanished_days(raw) -%}
     {%- if is_incremental() -%}
     delete from {{ this }}
     where
-        report_date not in (select report_date from {{ ref('stg_dv360__report_standard') }})
-        and report_date not in (select report_date from {{ ref('stg_cm360__report_standard') }})
-        and {{ looked_at('report_date') }}
+        {{ looked_at('report_date') }}
+        and report_date not in (select report_date from {{ ref(raw) }} where {{ looked_at('report_date') }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -3,18 +3,49 @@
     incremental_strategy=by_day_strategy(),
     unique_key='report_date',
     on_schema_change='fail',
-    pre_hook='{{ delete_vanished_days() }}',
+    pre_hook='{{ delete_vanished_days("int_delivery_merged") }}',
     partition_by=by_day_partition('report_date'),
     cluster_by=clustered_by(['platform', 'advertiser_id', 'line_item_id'])
 ) }}
 
 with
 
+{% if is_incremental() -%}
+    raw_slices as (
+
+        {{ slices(ref('int_delivery_merged'), 'loaded_at') | indent(8) }}
+
+    ),
+
+    mart_slices as (
+
+        {{ slices(this, '_loaded_at') | indent(8) }}
+
+    ),
+
+    changed_days as (
+
+        select distinct coalesce(raw_slices.report_date, mart_slices.report_date) as report_date
+        from raw_slices
+        full outer join mart_slices
+            on
+                raw_slices.platform = mart_slices.platform
+                and raw_slices.account_id = mart_slices.account_id
+                and raw_slices.report_date = mart_slices.report_date
+        where
+            raw_slices.report_date is null
+            or mart_slices.report_date is null
+            or raw_slices.row_count != mart_slices.row_count
+            or raw_slices.loaded_at != mart_slices.loaded_at
+
+    ),
+{%- endif %}
+
 delivery as (
 
     select * from {{ ref('int_delivery_merged') }}
     {% if is_incremental() %}
-        where report_date in ({{ changed_days(this) | indent(8) }})
+        where report_date in (select report_date from changed_days)
     {% endif %}
 
 ),
