@@ -20,7 +20,6 @@ from dlt.destinations.impl.duckdb.factory import duckdb as duckdb_destination
 from adelt_sources.scope import Swap, literal
 from adelt_sources.types import duckdb_type_of_arrow
 
-
 # A limit on what DuckDB reserves, not what it uses: the widest table of the catalogue stays under 250 MB resident.
 WIDE_MEMORY = "1GB"
 
