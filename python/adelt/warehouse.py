@@ -32,12 +32,16 @@ def ask(warehouse: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 
 def row_counts(warehouse: Path, schemas: tuple[str, ...]) -> dict[str, int]:
-    """Rows of every table and view whose schema begins with one of `schemas`."""
+    """Rows of every table and view whose schema begins with one of `schemas`, the loader's own tables left out."""
     _, tables = ask(
         warehouse,
         "SELECT table_schema, table_name FROM information_schema.tables ORDER BY table_schema, table_name",
     )
-    names = [f'"{schema}"."{table}"' for schema, table in tables if str(schema).startswith(schemas)]
+    names = [
+        f'"{schema}"."{table}"'
+        for schema, table in tables
+        if str(schema).startswith(schemas) and not str(table).startswith("_dlt_")
+    ]
     if not names:
         return {}
     parts = [f"SELECT '{name}' AS name, count(*) AS n FROM {name}" for name in names]

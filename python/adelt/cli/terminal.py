@@ -69,7 +69,7 @@ def line(event: events.Event) -> str:
     """An event as one line; empty if it is not worth one."""
     match event:
         case events.RunStarted():
-            return f"{event.pipeline} {event.interval}: {event.tasks} tasks, run {event.run_id}"
+            return f"{event.pipeline} {event.interval}: {event.tasks} task{'s' * (event.tasks != 1)}, run {event.run_id}"
         case events.RunWaiting():
             return f"{event.pipeline}: waiting: {event.message}"
         case events.RunFinished():
