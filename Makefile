@@ -13,7 +13,7 @@ setup: $(SETUP)  ## install everything into .venv (uv comes from PyPI)
 
 $(SETUP): pyproject.toml uv.lock
 	@test -x .venv/bin/uv || (python3 -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check uv)
-	@VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --frozen --inexact
+	@VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --frozen --inexact --compile-bytecode
 	@touch $@
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look

@@ -34,7 +34,12 @@ class Warehouse:
         ensure(self.file)
 
     def load(
-        self, table: str, rows: Iterable[Mapping[str, Any]], *, days: tuple[date, date], accounts: Iterable[int] = ()
+        self,
+        table: str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        days: tuple[date, date],
+        accounts: Iterable[int] = (),
     ) -> None:
         """Replace the rows of the days [start, end) and accounts (none means all) as a load does."""
         spec = SPECS[table]
@@ -85,9 +90,22 @@ class Warehouse:
         os.environ["ADELT_WAREHOUSE"] = str(self.file)
         try:
             return dbtRunner().invoke(
-                [*words, "--project-dir", folder, "--profiles-dir", folder, "--target", "local", "--threads", "2"]
-                + ["--target-path", str(self.target), "--log-path", str(self.target), "--quiet"]
-                + ["--no-send-anonymous-usage-stats", *more]
+                [
+                    *words,
+                    *(
+                        "--project-dir",
+                        folder,
+                        "--profiles-dir",
+                        folder,
+                        "--target",
+                        "local",
+                        "--threads",
+                        "2",
+                    ),
+                    *("--target-path", str(self.target), "--log-path", str(self.target)),
+                    *("--quiet", "--no-send-anonymous-usage-stats"),
+                    *more,
+                ]
             )
         finally:
             DuckDBConnectionManager.close_all_connections()  # dbt keeps the file open for its next command

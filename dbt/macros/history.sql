@@ -203,7 +203,7 @@
     )
 
     select
-        concat(platform, '|', account_id, '|', {{ key }}, '|', valid_from) as version_key,
+        {{ joined(['platform', 'account_id', key, 'valid_from']) }} as version_key,
         platform,
         account_id,
         {{ key }},
@@ -240,7 +240,7 @@
 
     select
         *,
-        concat(platform, '|', {{ key }}, '|', valid_from) as entity_version,
+        {{ joined(['platform', key, 'valid_from']) }} as entity_version,
         valid_to is null as is_current
     from spans
     where not is_deleted

@@ -91,3 +91,13 @@
                 ) }}
     end
 {%- endmacro %}
+
+
+{# Columns as one text, joined by |; null is nothing. #}
+{% macro joined(columns) -%}
+    {%- set parts = [] -%}
+    {%- for column in columns -%}
+        {%- do parts.append("coalesce(cast(" ~ column ~ " as " ~ dbt.type_string() ~ "), '')") -%}
+    {%- endfor -%}
+    concat({{ parts | join(", '|', ") }})
+{%- endmacro %}

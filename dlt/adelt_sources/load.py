@@ -111,10 +111,11 @@ def _configure() -> None:
 
 def _credentials(warehouse: Path, state: Path) -> DuckDbCredentials:
     credentials = DuckDbCredentials(str(warehouse))
+    # The folder comes first: with a log to replay, a lower limit makes DuckDB spill at once, and then it cannot be moved.
     credentials.global_config = {
+        "temp_directory": str(state / "spill"),
         "memory_limit": LOAD_MEMORY,
         "preserve_insertion_order": False,
-        "temp_directory": str(state / "spill"),
     }
     return credentials
 

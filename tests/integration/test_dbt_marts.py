@@ -26,6 +26,9 @@ DIMENSIONS = [f"marts_ads.dim_{name}" for name in [*ENTITIES, "placement", "site
 FACTS = ["marts_ads.fct_delivery_daily", "marts_ads.rec_dv360_cm360"]
 
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the whole story
+
+
 class Story:
     """The world, a warehouse, and the mornings on which both are compared."""
 
@@ -71,7 +74,9 @@ class Story:
 
     def check(self, marts: list[str]) -> dict[str, list[str]]:
         """Marts that differ from the oracle, and how."""
-        found = {mart: differences(warehouse_rows(self.warehouse.file, mart), self.truth(mart)) for mart in marts}
+        found = {
+            mart: differences(warehouse_rows(self.warehouse.file, mart), self.truth(mart)) for mart in marts
+        }
         return {mart: lines for mart, lines in found.items() if lines}
 
     def _truth(self, table: str, **known) -> list[dict]:

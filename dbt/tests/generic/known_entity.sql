@@ -5,14 +5,14 @@
 {% test known_entity(model, column_name, dimension, dimension_key, with_platform=false) %}
 {{ config(severity='warn') }}
 
-select distinct
-    {% if with_platform %}facts.platform,{% endif %}
-    facts.{{ column_name }}
+{%- set same_platform = 'facts.platform = entities.platform' if with_platform else 'true' %}
+
+select distinct facts.{{ column_name }}
 from {{ model }} as facts
 left join {{ dimension }} as entities
     on
         facts.{{ column_name }} = entities.{{ dimension_key }}
-        {% if with_platform %}and facts.platform = entities.platform{% endif %}
+        and {{ same_platform }}
 where
     facts.{{ column_name }} is not null
     and entities.{{ dimension_key }} is null

@@ -1,15 +1,17 @@
-{# Versions of an entity follow each other: none begins before the one before it has ended, and only the last is open. #}
+{# Versions of an entity follow each other: each has ended when the next begins, and only the last is open. #}
 {% test no_overlap(model, entity) %}
+
+{%- set columns = entity | join(', ') %}
 
 with
 
 ordered as (
 
     select
-        {{ entity | join(', ') }},
+        {{ columns }},
         valid_from,
         valid_to,
-        lead(valid_from) over (partition by {{ entity | join(', ') }} order by valid_from) as next_from
+        lead(valid_from) over (partition by {{ columns }} order by valid_from) as next_from
     from {{ model }}
 
 )

@@ -53,18 +53,18 @@ delivery as (
 final as (
 
     select
-        concat(
-            platform,
-            '|', report_date,
-            '|', coalesce(cast(advertiser_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(campaign_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(insertion_order_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(line_item_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(site_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(placement_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(ad_id as {{ dbt.type_string() }}), ''),
-            '|', coalesce(cast(creative_id as {{ dbt.type_string() }}), '')
-        ) as delivery_key,
+        {{ joined([
+            'platform',
+            'report_date',
+            'advertiser_id',
+            'campaign_id',
+            'insertion_order_id',
+            'line_item_id',
+            'site_id',
+            'placement_id',
+            'ad_id',
+            'creative_id'
+        ]) }} as delivery_key,
         platform,
         report_date,
         account_id,

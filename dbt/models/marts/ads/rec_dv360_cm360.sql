@@ -66,7 +66,9 @@ compared as (
     select
         paired.*,
         cm360_impressions - dv360_impressions as impression_gap,
-        {{ ratio('(cm360_impressions - dv360_impressions)', 'dv360_impressions') | indent(8) }} as impression_gap_pct
+        {{ ratio(
+            '(cm360_impressions - dv360_impressions)', 'dv360_impressions'
+        ) | indent(8) }} as impression_gap_pct
     from paired
 
 ),
@@ -74,7 +76,7 @@ compared as (
 final as (
 
     select
-        concat(report_date, '|', placement_id) as reconciliation_key,
+        {{ joined(['report_date', 'placement_id']) }} as reconciliation_key,
         report_date,
         placement_id,
         dv360_impressions,
