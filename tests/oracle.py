@@ -60,8 +60,10 @@ def _canonical(value: Any) -> Any:
 
 
 def _text(value: str) -> Any:
-    """Text; a decimal or a time in text gets the spelling that the other side has."""
+    """Text; JSON, a decimal or a time in text gets the spelling that the other side has."""
     try:
+        if value.startswith(("{", "[")):
+            return _canonical(json.loads(value))
         if value and value.lstrip("-").replace(".", "", 1).isdigit() and "." in value:
             return _number(Decimal(value))
         if len(value) >= 20 and value[10] == "T" and value.endswith("Z"):

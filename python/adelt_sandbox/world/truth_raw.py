@@ -105,14 +105,21 @@ def report(world: "World", table: str, start: date, end: date, as_of: datetime) 
         found: list[Row] = []
         for chunk in world.dv360_delivery(start, end, as_of):
             found += chunk.drop_columns(["device_type", "country"]).to_pylist()
-        keys = ("date", "partner_id", "line_item_id", "creative_id")
+        keys, nameless = ("date", "partner_id", "line_item_id", "creative_id"), "Unknown"
     else:
         found = []
         for chunk in world.cm360_delivery(start, end, as_of):
             found += chunk.to_pylist()
-        keys = ("date", "account_id", "placement_id", "creative_id")
+        keys, nameless = ("date", "account_id", "placement_id", "creative_id"), "(not set)"
     found.sort(key=lambda row: [row[key] or 0 if key != "date" else row[key].toordinal() for key in keys])
-    return [{_column(name): value for name, value in row.items()} for row in found]
+    # A null id is null in a warehouse; a null name is the text that the report prints.
+    return [
+        {
+            _column(name): nameless if value is None and name.endswith("_name") else value
+            for name, value in row.items()
+        }
+        for row in found
+    ]
 
 
 def dv360_rows(world: "World", table: str, observed: Sequence[Observation]) -> list[Row]:
