@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -287,28 +288,26 @@ def test_missing_credentials_are_bad_input(bring, monkeypatch, tmp_path):
     assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.fix
 
 
-PROGRAM = """
-import sys
-from datetime import date
-from pathlib import Path
-from adelt_sources.ingest import Ingest, ingest
-from adelt_sources.run import Patience
-warehouse, work, url, source, table, start, end, run_id = sys.argv[1:]
-ingest(Ingest(source, table, date.fromisoformat(start), date.fromisoformat(end), run_id, Path(warehouse), Path(work),
-              {}, url, Patience(poll_min=0.02, poll_max=0.1, retry_min=0.01)))
-"""
-
-
 @pytest.fixture
-def start(bring, sandbox):
-    """Start an ingest as a process of its own, in its own process group."""
+def start(bring, sandbox, tmp_path):
+    """Start `adelt ingest` as a process of its own, in its own process group."""
+    env = {
+        **os.environ,
+        **sandbox.env,
+        "ADELT_HOME": str(tmp_path / "home"),
+        "ADELT_WAREHOUSE": str(bring.warehouse),
+        "ADELT_POLL_MIN": "0.02",
+        "ADELT_POLL_MAX": "0.1",
+        "ADELT_RETRY_MIN": "0.01",
+    }
 
-    def run(source, table, run_id):
-        arguments = [bring.warehouse, bring.work, sandbox.url, source, table, *WINDOW, run_id]
+    def run(source, table):
+        window = ["--from", WINDOW[0].isoformat(), "--to", (WINDOW[1] - timedelta(days=1)).isoformat()]
         return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-            env={**os.environ, **sandbox.env},
-            stderr=subprocess.PIPE,
+            [str(Path(sys.executable).with_name("adelt")), "ingest", source, table, *window],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
@@ -317,9 +316,9 @@ def start(bring, sandbox):
 
 def test_eight_processes_load_one_file(bring, start):
     tables = ["campaign", "insertion_order", "line_item", "creative", "partner", "advertiser", "ad_group"]
-    processes = [start("dv360", table, f"run-{table}") for table in tables]
-    processes.append(start("dv360_reports", "standard", "run-report"))
-    errors = [process.communicate()[1].decode() for process in processes]
+    processes = [start("dv360", table) for table in tables]
+    processes.append(start("dv360_reports", "standard"))
+    errors = [process.communicate()[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [0] * 8, errors
     for table in (*tables, "report_standard"):
         assert bring.rows(f"SELECT count(*) FROM raw_dv360.{table}")[0][0] > 0
@@ -327,13 +326,13 @@ def test_eight_processes_load_one_file(bring, start):
 
 def test_killed_at_ten_moments_it_ends_the_same(bring, start):
     begun = time.monotonic()
-    assert start("dv360_reports", "standard", "run-whole").wait() == 0
+    assert start("dv360_reports", "standard").wait() == 0
     whole = time.monotonic() - begun
     expected = bring.table("raw_dv360.report_standard")
     moments = random.Random(7)
     killed = 0
-    for attempt in range(10):
-        process = start("dv360_reports", "standard", f"run-{attempt}")
+    for _ in range(10):
+        process = start("dv360_reports", "standard")
         # The later half is where files are written and rows are swapped.
         time.sleep(whole * moments.uniform(0.3, 1.0))
         if process.poll() is None:
@@ -342,7 +341,7 @@ def test_killed_at_ten_moments_it_ends_the_same(bring, start):
         process.wait()
         assert bring.table("raw_dv360.report_standard") == expected
     assert killed >= 5
-    assert start("dv360_reports", "standard", "run-last").wait() == 0
+    assert start("dv360_reports", "standard").wait() == 0
     assert bring.table("raw_dv360.report_standard") == expected
 
 
