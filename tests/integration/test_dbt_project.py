@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+import sqlglot
 import yaml
 from warehouse import ROOT, SPECS, Warehouse
 
@@ -171,3 +174,28 @@ def test_raw_tables_have_the_declared_types(tmp_path):
         for column in spec.columns:
             declared = con.execute(f"SELECT typeof(NULL::{duckdb_type(column.type)})").fetchall()[0][0]
             assert found[column.name] == declared, column.name
+
+
+def test_the_same_models_compile_for_bigquery(tmp_path):
+    """Parsed, not run: BigQuery has no account here. The delivery mart needs a connection to compile at all."""
+    profiles = tmp_path / "profiles"
+    profiles.mkdir()
+    (profiles / "profiles.yml").write_text(
+        "adelt: {target: bigquery, outputs: {bigquery: {type: bigquery, method: oauth-secrets, token: none, "
+        "project: p, dataset: d, location: EU, threads: 2, api_endpoint: 'http://127.0.0.1:9', job_retries: 0}}}"
+    )
+    dbt = [str(Path(sys.executable).with_name("dbt")), "compile", "--no-introspect", "--no-populate-cache"]
+    select = ["--exclude", "fct_delivery_daily", "resource_type:test"]
+    folders = ["--project-dir", str(ROOT / "dbt"), "--profiles-dir", str(profiles)]
+    output = ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    done = subprocess.run([*dbt, *select, *folders, *output], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+    compiled = list((tmp_path / "target/compiled/adelt/models").rglob("*.sql"))
+    functions = set()
+    for path in compiled:
+        tree = sqlglot.parse_one(path.read_text(), dialect="bigquery")
+        functions |= {call.name.lower() for call in tree.find_all(sqlglot.exp.Anonymous)}
+        assert "make_date" not in path.read_text()
+    assert len(compiled) >= len(SPECS) + 25
+    assert functions == set(), "functions that BigQuery does not have"
