@@ -8,13 +8,17 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 import yaml
 from warehouse import ROOT, SPECS, Warehouse
 
 from adelt import generate, raw_tables
-from adelt_sources.types import duckdb_type
+from adelt_sources.load import Part, load
+from adelt_sources.scope import Scope
+from adelt_sources.types import arrow_schema, duckdb_type
 
 SOURCES = sorted((ROOT / "dbt/models/staging").glob("*/_*__sources.yml"))
 
@@ -199,3 +203,21 @@ def test_the_same_models_compile_for_bigquery(tmp_path):
         assert "make_date" not in path.read_text()
     assert len(compiled) >= len(SPECS) + 25
     assert functions == set(), "functions that BigQuery does not have"
+
+
+def test_a_load_finds_the_ensured_table_as_it_would_have_made_it(tmp_path):
+    """The first real load comes after the first build: dlt must take the empty table as its own."""
+    file = tmp_path / "w.duckdb"
+    raw_tables.ensure(file)
+    spec = SPECS["raw_cm360.placement"]
+    row = {"id": 5, "size": {"width": 300, "height": 250}, "tag_formats": ["PLACEMENT_TAG_STANDARD"]}
+    rows = [{**row, "_account_id": 1, "_snapshot_date": date(2026, 1, 1)}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(spec.columns)), tmp_path / "p.parquet")
+    scope = Scope({"_account_id": (1,)}, ("_snapshot_date", date(2026, 1, 1), date(2026, 1, 2)))
+    part = Part(spec.table, tmp_path / "p.parquet", scope)
+    load("cm360__placement", spec.dataset, [part], warehouse=file, work_dir=tmp_path)
+    with duckdb.connect(str(file)) as con:
+        found = con.execute("SELECT id, size.width, tag_formats[1] FROM raw_cm360.placement").fetchall()
+        columns = con.execute("SELECT column_name FROM (DESCRIBE raw_cm360.placement)").fetchall()
+    assert found == [(5, 300, "PLACEMENT_TAG_STANDARD")]
+    assert [name for (name,) in columns] == [column.name for column in spec.columns]
