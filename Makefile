@@ -3,7 +3,7 @@
 SHELL := bash
 BIN := .venv/bin
 SETUP := .venv/.ready
-# sqlfluff and pytest run on two cores; more only compete for them
+# A file stays on one worker, and files go in order: the longest stories come first
 JOBS := 2
 
 help:      ## show this
@@ -20,7 +20,7 @@ demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to
 	@$(BIN)/adelt demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: setup  ## linters, types, boundaries, generated files
 	@$(BIN)/ruff check .

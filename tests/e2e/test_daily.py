@@ -18,8 +18,6 @@ from oracle import differences, warehouse_rows
 import adelt_sandbox
 from adelt_sources.catalog import catalog
 
-pytestmark = pytest.mark.xdist_group("daily")  # one story, one worker
-
 ROOT = Path(__file__).parents[2]
 ADELT = str(Path(sys.executable).with_name("adelt"))
 ERF = [date(2024, 10, 30), date(2024, 10, 31)]
