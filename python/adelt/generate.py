@@ -1,4 +1,4 @@
-"""Write what follows from the table declarations: the sources of dbt.
+"""Write what follows from the table declarations: the sources of dbt and the reference page.
 
 `dlt/adelt_sources/tables/*.yml` declares every raw table once; dbt learns of it from files that this module writes.
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adelt import reference
 from adelt_sources.catalog import Source, TableSpec, source_spec, sources
 
 #: What a dbt source is called, by the dataset that its tables are in.
@@ -48,7 +49,7 @@ def write(project: Path, *, check: bool = False) -> list[Path]:
         The files that were out of date.
     """
     stale = []
-    for name, text in dbt_sources().items():
+    for name, text in {**dbt_sources(), reference.PATH: reference.page()}.items():
         path = project / name
         if path.exists() and path.read_text("utf-8") == text:
             continue
