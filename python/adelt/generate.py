@@ -25,7 +25,7 @@ _SPECIAL = set(":#{}[],&*?|>%@`'\"\\!")
 
 
 def dbt_sources() -> dict[str, str]:
-    """The text of every generated file by its path in the project."""
+    """The text of the files that tell dbt of the raw tables, by their path in the project."""
     by_dataset: dict[str, list[Source]] = {}
     for name in sources():
         source = source_spec(name)
@@ -36,6 +36,11 @@ def dbt_sources() -> dict[str, str]:
         )
         for dataset, declared in sorted(by_dataset.items())
     }
+
+
+def generated() -> dict[str, str]:
+    """The text of every generated file by its path in the project."""
+    return {**dbt_sources(), reference.PATH: reference.page()}
 
 
 def write(project: Path, *, check: bool = False) -> list[Path]:
@@ -49,7 +54,7 @@ def write(project: Path, *, check: bool = False) -> list[Path]:
         The files that were out of date.
     """
     stale = []
-    for name, text in {**dbt_sources(), reference.PATH: reference.page()}.items():
+    for name, text in generated().items():
         path = project / name
         if path.exists() and path.read_text("utf-8") == text:
             continue
@@ -65,7 +70,7 @@ def difference(project: Path, path: Path) -> str:
     name = path.relative_to(project).as_posix()
     now = path.read_text("utf-8") if path.exists() else ""
     lines = difflib.unified_diff(
-        now.splitlines(), dbt_sources()[name].splitlines(), name, f"{name} (generated)", lineterm=""
+        now.splitlines(), generated()[name].splitlines(), name, f"{name} (generated)", lineterm=""
     )
     return "\n".join(lines)
 

@@ -1,7 +1,6 @@
 """The dbt project as a whole: generated files, documentation, schemas, raw tables that were never loaded."""
 
 import json
-import shutil
 import subprocess
 import sys
 from datetime import date
@@ -43,7 +42,7 @@ def test_generated_sources_are_up_to_date():
 
 
 def test_an_edited_source_file_is_found_and_written_anew(tmp_path, capsys):
-    shutil.copytree(ROOT / "dbt/models/staging", tmp_path / "dbt/models/staging")
+    assert len(generate.write(tmp_path)) >= len(SOURCES)
     edited = tmp_path / "dbt/models/staging/dv360/_dv360__sources.yml"
     edited.write_text(edited.read_text().replace("name: partner_id", "name: partnerid", 1))
     assert generate.main(["--check", "--project", str(tmp_path)]) == 1
