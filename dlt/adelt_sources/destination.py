@@ -33,16 +33,16 @@ class ReplaceScopeJob(DuckDbCopyJob):
 
     def run(self) -> None:
         """Swap the rows; any error, or a count that differs, leaves the table as it was."""
-        try:
-            self._swap_rows()
-        except DatabaseTransientException as error:
-            if "allocate" not in str(error):
-                raise
-            # DuckDB reserves a block for each leaf column of each thread, filled or not: records with hundreds of
-            # fields do not fit the usual limit however few rows there are. One thread with a higher limit does it.
-            client = self._job_client.sql_client
-            client.execute_sql(f"SET threads = 1; SET memory_limit = '{WIDE_MEMORY}'")
-            self._swap_rows()
+        # DuckDB reserves a block for each leaf column of each thread, filled or not. Many wide rows fit with one thread;
+        # records with hundreds of fields do not fit the usual limit however few rows there are.
+        for relief in ("SET threads = 1", f"SET memory_limit = '{WIDE_MEMORY}'", ""):
+            try:
+                self._swap_rows()
+                break
+            except DatabaseTransientException as error:
+                if not relief or "allocate" not in str(error):
+                    raise
+                self._job_client.sql_client.execute_sql(relief)
 
     def _swap_rows(self) -> None:
         client = self._job_client.sql_client

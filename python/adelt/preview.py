@@ -1,7 +1,7 @@
 """What a run would do now: the plan, beside what the ledger says is done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from adelt.definition import Definition, templates
@@ -74,12 +74,35 @@ def preview(
     from adelt.engine import History
 
     plan = make_plan(definition, interval, inputs, settings.environment, select)
-    tasks = _tasks(definition, plan, History(settings), force=force)
-    states = [task.state for task in tasks]
+    tasks: list[TaskPreview] = []
+    for task in _tasks(definition, plan, History(settings), force=force):
+        tasks += [task, *_inside(settings, plan, task, (plan.pipeline,), force=force)]
+    states = [task.state for task in tasks if task.kind != "pipeline"]
     return Preview(
-        plan.pipeline, str(plan.interval), str(plan.window), plan.inputs, tasks,
+        plan.pipeline, str(plan.interval), str(plan.window), plan.inputs, tuple(tasks),
         states.count("run") + states.count("later"), states.count("done"),
     )  # fmt: skip
+
+
+def _inside(
+    settings: Settings, plan: Plan, task: TaskPreview, stack: tuple[str, ...], *, force: bool
+) -> list[TaskPreview]:
+    """What a task that runs another pipeline would make that pipeline do; its ids start with the task's."""
+    from adelt.definition import find
+    from adelt.engine import History
+    from adelt.steps.pipeline import inputs_of
+
+    name = str(task.action.get("name", ""))
+    if task.kind != "pipeline" or task.state != "run" or name in stack:
+        return []
+    other = find(name, settings.project)
+    inputs = inputs_of(other, plan.inputs, task.action["inputs"])
+    inner = make_plan(other, plan.interval, inputs, settings.environment)
+    result: list[TaskPreview] = []
+    for child in _tasks(other, inner, History(settings), force=force):
+        grandchildren = _inside(settings, inner, child, (*stack, name), force=force)
+        result += [replace(one, id=f"{task.id}.{one.id}") for one in (child, *grandchildren)]
+    return result
 
 
 def _tasks(definition: Definition, plan: Plan, history: "History", *, force: bool) -> tuple[TaskPreview, ...]:

@@ -257,6 +257,7 @@ def _context(
         progress=reporter.progress,
         pass_on=reporter.pass_on,
         clean=lambda text: clean.redactor.clean(text),
+        force=request.force,
     )
 
 

@@ -107,6 +107,26 @@ def test_a_plan_shows_what_would_run_and_what_is_done(adelt, tmp_path):
     )
 
 
+def test_a_plan_and_a_forced_run_reach_into_other_pipelines(adelt, tmp_path):
+    inner = "version: 1\nname: inner\ntasks:\n  x: {run: echo x >> log}\n"
+    (tmp_path / "pipelines" / "inner.yml").write_text(inner, "utf-8")
+    adelt.write("tasks:\n  a: {pipeline: {name: inner}}\n  b: {needs: [a], run: echo b >> log}\n")
+
+    def states():
+        shown = json.loads(adelt("plan", "p", "--date", "2026-01-05", "--json").stdout)[0]
+        return [(task["id"], task["state"]) for task in shown["tasks"]], shown["to_run"]
+
+    assert states() == ([("a", "run"), ("a.x", "run"), ("b", "run")], 2)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "warehouse.duckdb").touch()  # work on a warehouse that is gone would be forgotten
+    adelt("run", "p", "--date", "2026-01-05")
+    assert states() == ([("a", "done"), ("b", "done")], 0)
+    adelt("run", "p", "--date", "2026-01-05")
+    assert (tmp_path / "log").read_text() == "x\nb\n"
+    adelt("run", "p", "--date", "2026-01-05", "--force")
+    assert (tmp_path / "log").read_text() == "x\nb\nx\nb\n"
+
+
 def test_runs_show_history_tasks_and_logs(adelt):
     adelt.write("tasks:\n  a: {run: 'echo some words; exit 1', retries: {max: 1, delay: 0s}}\n")
     result = json.loads(adelt("run", "p", "--date", "2026-01-05", "--json", code=1).stdout)[0]

@@ -20,8 +20,9 @@ FIRST_NOW = datetime(2026, 1, 29, 6, 0, tzinfo=UTC)
 _PATIENCE = {"ADELT_POLL_MIN": "0.1", "ADELT_POLL_MAX": "1", "ADELT_RETRY_MIN": "0.1", "ADELT_RETRY_MAX": "2"}
 _QUERIES = (
     (
-        "Delivery and cost by day and platform",
-        "SELECT report_date, platform, sum(impressions) AS impressions, sum(clicks) AS clicks, sum(media_cost) AS media_cost "
+        "Delivery and cost by day, platform and currency (costs of two currencies do not add up)",
+        "SELECT report_date, platform, currency_code, sum(impressions) AS impressions, sum(clicks) AS clicks, "
+        "sum(media_cost) AS media_cost "
         "FROM marts_ads.fct_delivery_daily GROUP BY ALL ORDER BY ALL",
     ),
     (

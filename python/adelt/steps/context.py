@@ -52,6 +52,7 @@ class Context:
         progress: Called with phase, message, rows, bytes, total bytes.
         pass_on: Called with events of a pipeline that this task runs.
         clean: Takes secrets out of a text.
+        force: The task is done although it was done before: what it runs is, too.
     """
 
     settings: Settings
@@ -67,6 +68,7 @@ class Context:
     progress: Callable[[str, str, int | None, int | None, int | None], None]
     pass_on: Callable[[Event], None]
     clean: Callable[[str], str]
+    force: bool = False
 
     @property
     def where(self) -> str:

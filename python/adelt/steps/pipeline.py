@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from adelt import definition, settings
 from adelt.definition.templates import as_text
@@ -25,8 +27,7 @@ def step(context: Context) -> StepResult:
             "a pipeline cannot run itself",
         )
     other = definition.find(name, context.settings.project)
-    inputs = {key: value for key, value in context.plan.inputs.items() if key in other.pipeline.inputs}
-    inputs |= dict(action["inputs"])
+    inputs = inputs_of(other, context.plan.inputs, action["inputs"])
     if not action["wait"]:
         return _detached(context, name, inputs)
     result = run_pipeline(
@@ -35,6 +36,7 @@ def step(context: Context) -> StepResult:
             definition=other,
             interval=context.plan.interval,
             inputs=inputs,
+            force=context.force,
             trigger="pipeline",
             parent_run=context.run_id,
             stack=context.stack,
@@ -53,11 +55,19 @@ def step(context: Context) -> StepResult:
     return StepResult(f"run {result.run_id}: {result.status.lower()}", outputs={"run_id": result.run_id})
 
 
+def inputs_of(
+    other: definition.Definition, ours: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Inputs of the other pipeline: ours of the same name, unless the task gives it another value."""
+    return {key: value for key, value in ours.items() if key in other.pipeline.inputs} | dict(given)
+
+
 def _detached(context: Context, name: str, inputs: dict[str, object]) -> StepResult:
     """Start the run on its own and do not wait for it."""
     log = context.settings.home / "logs" / context.run_id / f"{name}.detached.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-P", "-m", "adelt", "run", name, "--interval", str(context.plan.interval)]
+    words += ["--force"] if context.force else []
     for key, value in inputs.items():
         words += ["-i", f"{key}={as_text(value)}"]
     with log.open("ab") as out:
