@@ -422,7 +422,6 @@ def test_a_stop_reaches_the_pipeline_below(project):
 
 
 def test_sql_and_sensors(project):
-    pytest.importorskip("duckdb")
     project.pipeline(
         "tasks:\n"
         "  make: {sql: {statement: 'create table t as select $n as n; insert into t values (2)', params: {n: 1}}}\n"
@@ -439,7 +438,6 @@ def test_sql_and_sensors(project):
 
 
 def test_a_lost_warehouse_is_loaded_again(project):
-    pytest.importorskip("duckdb")
     project.pipeline("tasks:\n  a: {sql: create or replace table t as select 1 as n}\n")
     project.run("run", "p", *DAY)
     (project.folder / "home" / "warehouse.duckdb").unlink()
