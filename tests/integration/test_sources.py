@@ -55,11 +55,20 @@ def bring(sandbox, tmp_path):
         warehouse = tmp_path / "w.duckdb"
         work = tmp_path / "work"
 
-        def __call__(self, source, table, window=WINDOW, run_id="run-1", patience=IMPATIENT, **params):
+        def __call__(
+            self,
+            source,
+            table,
+            window=WINDOW,
+            run_id="run-1",
+            patience=IMPATIENT,
+            on_progress=print,
+            **params,
+        ):
             job = Ingest(
                 source, table, *window, run_id, self.warehouse, self.work, params, sandbox.url, patience
             )
-            return ingest(job)
+            return ingest(job, on_progress)
 
         def rows(self, sql):
             with duckdb.connect(str(self.warehouse)) as con:
@@ -112,6 +121,22 @@ def test_entity_read_files_come_the_same_from_an_archive(bring, sandbox, tmp_pat
         remote.get_file(path, str(local))
     bring("dv360_erf", "insertion_order", window, archive=str(tmp_path / "archive"))
     assert bring.table("raw_erf.insertion_order") == from_buckets
+
+
+def test_a_broken_entity_read_file_changes_nothing(bring, tmp_path):
+    window = (date(2024, 10, 30), date(2024, 10, 31))
+    file = tmp_path / "archive" / "1001" / "20241030.0.LineItem.json"
+    file.parent.mkdir(parents=True)
+    objects = [{"common_data": {"id": number, "name": f"n{number}"}} for number in range(3)]
+    file.write_text("[\n" + ",\n".join(map(json.dumps, objects)) + "\n]")
+    bring("dv360_erf", "line_item", window, archive=str(tmp_path / "archive"))
+    before = bring.table("raw_erf.line_item")
+    file.write_text(file.read_text().replace('"n1"', '"n1'))
+    with pytest.raises(InputError, match="cannot be parsed") as caught:
+        bring("dv360_erf", "line_item", window, run_id="run-2", archive=str(tmp_path / "archive"))
+    assert caught.value.exit_code == 2
+    assert file.name in caught.value.where
+    assert bring.table("raw_erf.line_item") == before
 
 
 def test_a_report_run_is_written_down(bring):
@@ -243,6 +268,22 @@ def test_a_report_that_is_cut_short_never_loads_and_is_kept(bring, sandbox):
     assert caught.value.exit_code == 1
     assert bring.table("raw_dv360.report_standard") == before
     assert list((bring.work / "run-2").rglob("*.csv"))
+
+
+def test_retry_after_is_honoured(bring, sandbox):
+    news = []
+    fault = {
+        "match": {"api": "displayvideo"},
+        "nth": 1,
+        "fault": "quota_rate",
+        "status": 429,
+        "retry_after": 1,
+    }
+    sandbox.set_faults([fault])
+    begun = time.monotonic()
+    bring("dv360", "partner", on_progress=news.append)
+    assert time.monotonic() - begun >= 1  # without the header this patience would try again after 0.01 s
+    assert any("trying again in 1 s" in item.message for item in news if item.phase == "wait")
 
 
 def test_a_quota_that_is_used_up_says_when_it_resets(bring, sandbox):
