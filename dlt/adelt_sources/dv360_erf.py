@@ -51,7 +51,12 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:  # noqa: ARG001
                 parts.append(target)
     result = parts[0]
     if len(parts) > 1:
-        result = combine(parts, run.work_dir / f"{spec.source}.{spec.name}.parquet", run.work_dir)
+        result = combine(
+            parts,
+            run.work_dir / f"{spec.source}.{spec.name}.parquet",
+            run.work_dir,
+            erf_rows.NESTED_ROW_GROUP,
+        )
     return Fetched(
         file=result,
         scope=Scope({spec.account: tuple(accounts)}, (spec.date, run.start, run.last_day)),

@@ -154,17 +154,20 @@ def _load(job: Ingest, spec: TableSpec, run: Run, fetched: Fetched) -> None:
 
 
 def _note_failure(job: Ingest, spec: TableSpec, run: Run, rows: list[dict[str, Any]]) -> None:
-    """Record reports that failed; the error itself matters more than this note."""
+    """Record reports that failed; if that fails too, the first error is still the one to tell."""
     from adelt_sources import load, report_runs
 
     file = report_runs.write(rows, run.work_dir / "report_runs.parquet")
-    load.load(
-        f"{spec.source}__{spec.name}",
-        spec.dataset,
-        [load.Part(report_runs.TABLE, file, None)],
-        warehouse=job.warehouse,
-        work_dir=run.work_dir,
-    )
+    try:
+        load.load(
+            f"{spec.source}__{spec.name}",
+            spec.dataset,
+            [load.Part(report_runs.TABLE, file, None)],
+            warehouse=job.warehouse,
+            work_dir=run.work_dir,
+        )
+    except SourceError as error:
+        run.tell(Progress("load", f"the failed report could not be noted: {error.what}"))
     file.unlink()
 
 

@@ -206,11 +206,11 @@ def _reason(error: duckdb.Error) -> str:
     return f"line {line}: {reason}" if line else reason
 
 
-def combine(files: Sequence[Path], target: Path, temp: Path) -> Path:
-    """Write the rows of several Parquet files of one table as one."""
+def combine(files: Sequence[Path], target: Path, temp: Path, row_group: int = ROW_GROUP) -> Path:
+    """Write the rows of several Parquet files of one table as one, in groups of `row_group` rows."""
     names = ", ".join(f"'{file}'" for file in files)
     with connect(temp) as con:
         con.execute(
-            f"COPY (SELECT * FROM read_parquet([{names}])) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})"
+            f"COPY (SELECT * FROM read_parquet([{names}])) TO '{target}' (FORMAT parquet, ROW_GROUP_SIZE {row_group})"
         )
     return target
