@@ -104,6 +104,7 @@ def replace_table(folder: Path, sizes: Sequence[int]) -> None:
     """Replacing one day of 33,000 rows in tables of different sizes, through the same load as a task's."""
     from adelt_sources.load import Part, load
     from adelt_sources.scope import Scope
+    from adelt_sources.warehouse import DuckDb
 
     print("\n| table | replace one day of 33,000 rows, s |\n|---|---|")
     part = folder / "day.parquet"
@@ -127,7 +128,7 @@ def replace_table(folder: Path, sizes: Sequence[int]) -> None:
         for _ in range(5):
             begun = time.perf_counter()
             scope = Scope({"partner_id": (1001,)}, ("date", day, day))
-            load("bench", "raw", [Part("t", part, scope)], warehouse=database, work_dir=folder)
+            load("bench", "raw", [Part("t", part, scope)], warehouse=DuckDb(database), work_dir=folder)
             took.append(time.perf_counter() - begun)
         with duckdb.connect(str(database)) as con:
             assert con.execute("SELECT count(*) FROM raw.t").fetchall() == [(days * 33_000,)]

@@ -55,13 +55,14 @@ def adelt_csv(file: Path, database: Path) -> int:
         fetched = reports.parse(run, spec, file, report_file.bid_manager, note, [1001])
         importing.join()
         from adelt_sources import load
+        from adelt_sources.warehouse import DuckDb
 
         noted = report_runs.write(fetched.report_runs, work / "runs.parquet")
         parts = [
             load.Part(spec.table, fetched.file, fetched.scope),
             load.Part(report_runs.TABLE, noted, None),
         ]
-        load.load("bench", spec.dataset, parts, warehouse=database, work_dir=work)
+        load.load("bench", spec.dataset, parts, warehouse=DuckDb(database), work_dir=work)
     return fetched.rows
 
 
@@ -84,6 +85,7 @@ def duckdb_erf(file: Path, database: Path) -> int:
 def adelt_erf(file: Path, database: Path) -> int:
     """A whole `adelt ingest dv360_erf line_item` from an archive."""
     from adelt_sources.ingest import Ingest, ingest
+    from adelt_sources.warehouse import DuckDb
 
     archive = database.with_suffix(".archive") / "1001"
     archive.mkdir(parents=True)
@@ -94,7 +96,7 @@ def adelt_erf(file: Path, database: Path) -> int:
         start=FILE_DAY,
         end=FILE_DAY + timedelta(days=1),
         run_id="bench",
-        warehouse=database,
+        warehouse=DuckDb(database),
         work_dir=database.with_suffix(".work"),
         params={"archive": str(archive.parent)},
     )

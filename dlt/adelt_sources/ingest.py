@@ -16,6 +16,7 @@ from adelt_sources.catalog import TableSpec, table_spec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.light import without
 from adelt_sources.run import Fetched, Patience, Progress, Run
+from adelt_sources.warehouse import Warehouse
 
 # What this process never uses, although it is installed for others.
 _UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
@@ -31,7 +32,7 @@ class Ingest:
         start: First day of the window.
         end: Day after the last day of the window.
         run_id: Id of the run; ends up in `_run_id` of every row.
-        warehouse: DuckDB file; created if missing.
+        warehouse: What to load; created if missing.
         work_dir: Folder under which the run makes its own; also keeps files that were refused.
         params: Parameters of the source, as text.
         google_endpoint: Base URL of another server that speaks the Google APIs (the sandbox); None is Google.
@@ -43,7 +44,7 @@ class Ingest:
     start: date
     end: date
     run_id: str
-    warehouse: Path
+    warehouse: Warehouse
     work_dir: Path
     params: Mapping[str, str] = field(default_factory=dict)
     google_endpoint: str | None = None

@@ -16,6 +16,7 @@ from adelt_sources.destination import NestedDuckDb
 from adelt_sources.errors import SourceError
 from adelt_sources.lock import warehouse_lock
 from adelt_sources.scope import Scope, Swap
+from adelt_sources.warehouse import DuckDb, Warehouse
 
 # Bounds the loading connection, so that a task's memory does not grow with the file.
 LOAD_MEMORY = "180MB"
@@ -46,7 +47,7 @@ def load(
     dataset: str,
     parts: Sequence[Part],
     *,
-    warehouse: Path,
+    warehouse: Warehouse,
     work_dir: Path,
     on_wait: Callable[[str], None] | None = None,
 ) -> None:
@@ -59,7 +60,7 @@ def load(
         name: Name of the dlt pipeline and schema, one for each source and table.
         dataset: Raw dataset.
         parts: Files to load; each is one transaction.
-        warehouse: DuckDB file; created if missing.
+        warehouse: What to load; created if missing.
         work_dir: Folder of this run, on the same file system as the files (dlt links them).
         on_wait: Called with the holder's name when another process is writing.
 
@@ -67,13 +68,14 @@ def load(
         SourceError: The load failed; each table is as it was, or complete.
     """
     _configure()
-    warehouse = warehouse.absolute()
+    assert isinstance(warehouse, DuckDb)
+    file = warehouse.file.absolute()
     state = work_dir / "dlt"
     shutil.rmtree(state, ignore_errors=True)
     swaps = {part.table: Swap(part.scope, part.rows) for part in parts}
     destination = NestedDuckDb(
         swaps,
-        credentials=_credentials(warehouse, state),
+        credentials=_credentials(file, state),
         destination_name="duckdb",
     )
     pipeline = dlt.pipeline(
@@ -86,7 +88,7 @@ def load(
     try:
         pipeline.extract(source(), loader_file_format="parquet")
         pipeline.normalize()
-        with warehouse_lock(warehouse, holder=name, on_wait=on_wait):
+        with warehouse_lock(file, holder=name, on_wait=on_wait):
             pipeline.load()
     except PipelineStepFailed as failed:
         raise SourceError(

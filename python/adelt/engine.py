@@ -89,7 +89,7 @@ class History:
     def __init__(self, here: Settings) -> None:
         """Look into the ledger of an adelt home; there may be none yet."""
         self._ledger = open_ledger(here) if here.ledger.exists() else None
-        self._gone = not here.warehouse.exists()
+        self._gone = here.warehouse.is_gone
 
     def done(self, task: PlannedTask) -> str:
         """The run that has done a task; empty if none has, or what it loaded is gone with the warehouse."""
@@ -119,7 +119,7 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
     plan = make_plan(request.definition, request.interval, request.inputs, here.environment, request.select)
     ledger = open_ledger(here)
     ledger.recover()
-    if not here.warehouse.exists():
+    if here.warehouse.is_gone:
         ledger.forget(here.environment)  # what was loaded is gone with the file
     run = NewRun(
         id=ids.new_id(),
@@ -239,9 +239,7 @@ class _Around:
             argv=task_command(plan, task, self._run_id, force=force, if_changed=self._request.if_changed),
             env=settings.child_environment(
                 {
-                    "ADELT_PROJECT": str(self._here.project),
-                    "ADELT_HOME": str(self._here.home),
-                    "ADELT_WAREHOUSE": str(self._here.warehouse),
+                    **self._here.variables,
                     "ADELT_PIPELINE_STACK": ",".join((*self._request.stack, plan.pipeline)),
                     "PYTHONUNBUFFERED": "1",
                 },

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adelt import targets
 from adelt.errors import InputError
+from adelt_sources.warehouse import DuckDb, Warehouse
 
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # shorter values would blank out innocent text
@@ -27,8 +29,8 @@ class Settings:
     Attributes:
         project: Folder with `pipelines/` and `dbt/` (ADELT_PROJECT, default the current folder).
         home: Folder for the ledger, logs and work files (ADELT_HOME, default `.adelt`).
-        warehouse: The DuckDB file (ADELT_WAREHOUSE, default `warehouse.duckdb` in the home).
-        target: Which target runs load (ADELT_TARGET, default `local`).
+        warehouse: What runs load: the target's warehouse (deploy/targets.yml).
+        target: Which target that is (ADELT_TARGET, default `local`).
         google_endpoint: Another server that speaks the Google APIs (ADELT_GOOGLE_ENDPOINT); None is Google.
         patience: Seconds of polling and retrying that differ from the defaults of adelt_sources
             (ADELT_POLL_MIN, ADELT_POLL_MAX, ADELT_POLL_DEADLINE, ADELT_RETRY_MIN, ADELT_RETRY_MAX, ADELT_ATTEMPTS).
@@ -36,14 +38,14 @@ class Settings:
 
     project: Path
     home: Path
-    warehouse: Path
+    warehouse: Warehouse
     target: str = "local"
     google_endpoint: str | None = None
     patience: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def environment(self) -> str:
-        """What "done" refers to: the target and, locally, the warehouse file."""
+        """What "done" refers to: the target and its warehouse."""
         return f"{self.target}:{self.warehouse}"
 
     @property
@@ -51,21 +53,31 @@ class Settings:
         """The SQLite file with the run history."""
         return self.home / "ledger.sqlite"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Variables that make another process, wherever it runs, see the same settings."""
+        found = {
+            "ADELT_PROJECT": str(self.project),
+            "ADELT_HOME": str(self.home),
+            "ADELT_TARGET": self.target,
+        }
+        if isinstance(self.warehouse, DuckDb):
+            found["ADELT_WAREHOUSE"] = str(self.warehouse.file)
+        return found
 
-def load() -> Settings:
+
+def load(target: str | None = None) -> Settings:
     """Read the settings.
+
+    Args:
+        target: Target that was asked for; it goes before ADELT_TARGET.
 
     Raises:
         InputError: A setting is not what it must be.
     """
     project = Path(os.environ.get("ADELT_PROJECT") or ".").resolve()
     home = (project / (os.environ.get("ADELT_HOME") or ".adelt")).resolve()
-    warehouse = os.environ.get("ADELT_WAREHOUSE")
-    target = os.environ.get("ADELT_TARGET") or "local"
-    if target != "local":
-        raise InputError(
-            f"there is no target `{target}`", where="ADELT_TARGET", fix="targets: local (a DuckDB file)"
-        )
+    target = target or os.environ.get("ADELT_TARGET") or "local"
     patience: dict[str, float] = {}
     for name, variable in _NUMBERS.items():
         if text := os.environ.get(variable):
@@ -73,7 +85,7 @@ def load() -> Settings:
     return Settings(
         project=project,
         home=home,
-        warehouse=(project / warehouse).resolve() if warehouse else home / "warehouse.duckdb",
+        warehouse=targets.find(target, project, home, os.environ),
         target=target,
         google_endpoint=(os.environ.get("ADELT_GOOGLE_ENDPOINT") or "").rstrip("/") or None,
         patience=patience,
@@ -87,14 +99,7 @@ def export(values: Mapping[str, str]) -> None:
 
 def export_settings(settings: Settings) -> None:
     """Make child processes, wherever they run, see the same settings."""
-    export(
-        {
-            "ADELT_PROJECT": str(settings.project),
-            "ADELT_HOME": str(settings.home),
-            "ADELT_WAREHOUSE": str(settings.warehouse),
-            "ADELT_TARGET": settings.target,
-        }
-    )
+    export(settings.variables)
 
 
 def child_environment(extra: Mapping[str, str], bytecode: Path | None = None) -> dict[str, str]:

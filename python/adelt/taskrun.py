@@ -97,7 +97,7 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     ledger = open_ledger(here)
     task = _find(request, made, ledger)
     ledger.ensure_run(_new_run(request, made))
-    if not here.warehouse.exists():
+    if here.warehouse.is_gone:
         ledger.forget(here.environment)
     claim = ledger.claim_task(
         new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed

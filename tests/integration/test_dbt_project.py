@@ -18,6 +18,7 @@ from adelt import generate, raw_tables
 from adelt_sources.load import Part, load
 from adelt_sources.scope import Scope
 from adelt_sources.types import arrow_schema, duckdb_type
+from adelt_sources.warehouse import DuckDb
 
 SOURCES = sorted((ROOT / "dbt/models/staging").glob("*/_*__sources.yml"))
 
@@ -214,7 +215,7 @@ def test_a_load_finds_the_ensured_table_as_it_would_have_made_it(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(spec.columns)), tmp_path / "p.parquet")
     scope = Scope({"_account_id": (1,)}, ("_snapshot_date", date(2026, 1, 1), date(2026, 1, 2)))
     part = Part(spec.table, tmp_path / "p.parquet", scope)
-    load("cm360__placement", spec.dataset, [part], warehouse=file, work_dir=tmp_path)
+    load("cm360__placement", spec.dataset, [part], warehouse=DuckDb(file), work_dir=tmp_path)
     with duckdb.connect(str(file)) as con:
         found = con.execute("SELECT id, size.width, tag_formats[1] FROM raw_cm360.placement").fetchall()
         columns = con.execute("SELECT column_name FROM (DESCRIBE raw_cm360.placement)").fetchall()

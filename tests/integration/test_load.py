@@ -10,6 +10,7 @@ import pytest
 from adelt_sources.errors import SourceError
 from adelt_sources.load import Part, load
 from adelt_sources.scope import Scope
+from adelt_sources.warehouse import DuckDb
 
 JAN = Scope({"account": (1,)}, ("day", date(2026, 1, 1), date(2026, 1, 31)))
 
@@ -30,7 +31,9 @@ def warehouse(tmp_path):
                 [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
             )
             pq.write_table(table, self.part)
-            load("s__t", "raw_x", [Part("t", self.part, scope)], warehouse=self.file, work_dir=tmp_path)
+            load(
+                "s__t", "raw_x", [Part("t", self.part, scope)], warehouse=DuckDb(self.file), work_dir=tmp_path
+            )
 
         def rows(self, sql="SELECT day, account, value FROM raw_x.t ORDER BY ALL"):
             with duckdb.connect(str(self.file)) as con:

@@ -4,6 +4,7 @@ import pytest
 
 from adelt import settings
 from adelt.errors import InputError
+from adelt_sources.warehouse import DuckDb
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def env(monkeypatch, tmp_path):
 def test_everything_has_a_default(env, tmp_path):
     here = settings.load()
     assert here.home == tmp_path / ".adelt"
-    assert here.warehouse == tmp_path / ".adelt" / "warehouse.duckdb"
+    assert here.warehouse == DuckDb(tmp_path / ".adelt" / "warehouse.duckdb")
     assert (here.target, here.google_endpoint, dict(here.patience)) == ("local", None, {})
 
 
@@ -28,7 +29,7 @@ def test_variables_decide(env, tmp_path):
     env.setenv("ADELT_GOOGLE_ENDPOINT", "http://localhost:1/")
     env.setenv("ADELT_POLL_MIN", "0.5")
     here = settings.load()
-    assert (here.home, here.warehouse) == (tmp_path / "h", tmp_path / "w.duckdb")
+    assert (here.home, here.warehouse) == (tmp_path / "h", DuckDb(tmp_path / "w.duckdb"))
     assert (here.google_endpoint, here.patience["poll_min"]) == ("http://localhost:1", 0.5)
 
 

@@ -20,6 +20,9 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Inputs = Annotated[
     list[str] | None, typer.Option("-i", "--input", help="An input, name=value; a list is a,b,c. Repeatable.")
 ]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", help="Environment of deploy/targets.yml; ADELT_TARGET otherwise.")
+]
 
 
 def run_app() -> None:

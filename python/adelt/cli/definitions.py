@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adelt.cli.app import Inputs, Json, pairs
+from adelt.cli.app import Inputs, Json, TargetOption, pairs
 from adelt.cli.intervals import DateOption, FromOption, IntervalOption, ToOption, intervals
 from adelt.cli.output import print_json, print_table
 from adelt.errors import AdeltError, DefinitionErrors, InputError
@@ -55,12 +55,13 @@ def plan(
     inputs: Inputs = None,
     select: Annotated[list[str] | None, typer.Option("--select", help="Only this task. Repeatable.")] = None,
     force: Annotated[bool, typer.Option("--force", help="As if nothing had been done.")] = False,
+    target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
     """Show what a run would do, and what is done already, without doing it."""
     from adelt import definition, preview, settings
 
-    here = settings.load()
+    here = settings.load(target)
     loaded = definition.find(pipeline, here.project)
     previews = [
         preview.preview(here, loaded, one, pairs(inputs, "-i"), tuple(select or ()), force=force)

@@ -13,6 +13,7 @@ from adelt.engine import RunRequest, RunResult, run_pipeline
 from adelt.run import events
 from adelt.settings import Settings
 from adelt.window import Interval
+from adelt_sources.warehouse import DuckDb
 
 ARCHIVE = Interval(date(2024, 10, 29), date(2024, 11, 1))  # the last three days of the feed
 DAYS = (date(2026, 1, 28), date(2026, 1, 29), date(2026, 1, 30))
@@ -54,11 +55,11 @@ class Server(Protocol):
 
 def prepare(here: Settings, *, keep: bool) -> Settings:
     """Settings of the demonstration, with a fresh warehouse unless the last one is kept."""
-    here = replace(here, warehouse=here.home / "demo.duckdb")
+    file = here.home / "demo.duckdb"
     if not keep:
         for suffix in ("", ".wal"):
-            Path(f"{here.warehouse}{suffix}").unlink(missing_ok=True)
-    return here
+            Path(f"{file}{suffix}").unlink(missing_ok=True)
+    return replace(here, target="local", warehouse=DuckDb(file))
 
 
 def run(
@@ -67,7 +68,7 @@ def run(
     """Run the archive and three days; ends at the first failure."""
     settings.export({**_PATIENCE, **server.env})
     settings.export_settings(here)
-    here = replace(settings.load(), warehouse=here.warehouse)
+    here = replace(settings.load(), target=here.target, warehouse=here.warehouse)
     partners = [int(partner) for partner in server.request("GET", "/sandbox/health")["partner_ids"]]
     jobs: list[tuple[str, Interval, datetime]] = [("erf_archive", ARCHIVE, FIRST_NOW)]
     for day in DAYS:
@@ -97,13 +98,13 @@ def run(
     return results
 
 
-def counts(file: Path) -> dict[str, int]:
+def counts(here: Settings) -> dict[str, int]:
     """Rows of every raw table and mart."""
-    return warehouse.row_counts(file, ("raw_", "marts_")) if file.exists() else {}
+    return {} if here.warehouse.is_gone else warehouse.row_counts(here.warehouse, ("raw_", "marts_"))
 
 
 def queries(here: Settings) -> list[tuple[str, str]]:
     """Three questions, as commands to paste."""
     program = os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).name == "adelt" else "adelt"
-    file = os.path.relpath(here.warehouse)
+    file = os.path.relpath(str(here.warehouse))
     return [(title, f'{program} query --warehouse {file} "{sql}"') for title, sql in _QUERIES]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from adelt.cli.app import Json, pairs
+from adelt.cli.app import Json, TargetOption, pairs
 
 
 def ingest(
@@ -17,6 +17,7 @@ def ingest(
         list[str] | None,
         typer.Option("-p", "--param", help="A parameter of the source, name=value. Repeatable."),
     ] = None,
+    target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
     """Bring one table for a window of days into the warehouse, in this process."""
@@ -36,7 +37,7 @@ def ingest(
             where=f"{source}.{table}",
             fix="swap --from and --to; both days are included",
         )
-    here = settings.load()
+    here = settings.load(target)
     with single(f"{source}.{table}", quiet=as_json) as progress:
         result = step.run(
             here,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adelt.cli.app import Inputs, Json, pairs
+from adelt.cli.app import Inputs, Json, TargetOption, pairs
 from adelt.cli.intervals import DateOption, FromOption, IntervalOption, ToOption, intervals
 from adelt.cli.output import human_bytes, human_seconds, print_json, print_table
 from adelt.errors import InputError, did_you_mean
@@ -28,19 +28,20 @@ def run(
     force: Force = False,
     if_changed: IfChanged = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan instead.")] = False,
+    target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
     """Run a pipeline; what is done already is not done again."""
     if dry_run:
         from adelt.cli.definitions import plan
 
-        plan(pipeline, interval, day, first, last, inputs, select, force, as_json)
+        plan(pipeline, interval, day, first, last, inputs, select, force, target, as_json)
         return
     from adelt import definition, settings
     from adelt.cli.terminal import watching
     from adelt.engine import RunRequest, run_pipeline
 
-    here = settings.load()
+    here = settings.load(target)
     loaded = definition.find(pipeline, here.project)
     results = []
     stack = settings.take_handover().stack
@@ -76,6 +77,7 @@ def task(
     inputs: Inputs = None,
     force: Force = False,
     if_changed: IfChanged = False,
+    target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
     """Do one task of a pipeline, as every engine does: exit code 0 done, 1 retry, 2 do not retry."""
@@ -84,7 +86,7 @@ def task(
     from adelt.window import parse_interval
 
     handover = settings.take_handover()
-    here = settings.load()
+    here = settings.load(target)
     pipeline, dot, task_name = name.rpartition(".")
     if not dot or not pipeline:
         raise InputError(f"`{name}` is not PIPELINE.TASK", fix="for example dv360_reports.ingest")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adelt.cli.app import TargetOption
 from adelt.errors import AdeltError, InputError
 
 if TYPE_CHECKING:
@@ -95,9 +96,7 @@ def demo(
             raise AdeltError(str(error), fix="see the server's log above") from error
     failed = [result for result in results if result.exit_code]
     if as_json:
-        print_json(
-            {"warehouse": here.warehouse, "runs": results, "tables": demonstration.counts(here.warehouse)}
-        )
+        print_json({"warehouse": str(here.warehouse), "runs": results, "tables": demonstration.counts(here)})
     else:
         _report(here, results)
     if failed:
@@ -108,7 +107,7 @@ def _report(here: "Settings", results: list[Any]) -> None:
     from adelt.cli import demonstration
     from adelt.cli.output import human_seconds, print_table
 
-    counted = demonstration.counts(here.warehouse)
+    counted = demonstration.counts(here)
     print()
     print_table(
         ("table", "rows"), [(name, f"{rows:,}") for name, rows in counted.items()], title="What is there now"
@@ -129,14 +128,16 @@ def query(
     warehouse: Annotated[
         Path | None, typer.Option("--warehouse", help="Another DuckDB file than that of the settings.")
     ] = None,
+    target: TargetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Ask the warehouse a question; nothing can be changed."""
     from adelt import settings
     from adelt.cli.output import print_json, print_table
     from adelt.warehouse import ask
+    from adelt_sources.warehouse import DuckDb
 
-    columns, rows = ask(warehouse or settings.load().warehouse, sql)
+    columns, rows = ask(DuckDb(warehouse) if warehouse else settings.load(target).warehouse, sql)
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:

@@ -9,6 +9,7 @@ from adelt import raw_tables, settings
 from adelt.definition.templates import as_text
 from adelt.ledger.rows import Operation
 from adelt.steps.context import Context, StepError, StepResult
+from adelt_sources.warehouse import DuckDb
 
 _KINDS = {
     "model": "MATERIALISATION",
@@ -47,12 +48,14 @@ def step(context: Context) -> StepResult:
         raise context.bad("there is no dbt project", f"expected {folder / 'dbt_project.yml'}")
     settings.export_settings(context.settings)
     settings.export(dict(context.env))
+    warehouse = context.settings.warehouse
+    assert isinstance(warehouse, DuckDb)
     with warehouse_lock(
-        context.settings.warehouse,
+        warehouse.file,
         holder=context.where,
         on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
     ):
-        raw_tables.ensure(context.settings.warehouse)
+        raw_tables.ensure(warehouse.file)
         context.tell("dbt", "reading the project")
         result = _invoke(context, _words(context))
     nodes = list(getattr(result.result, "results", None) or [])

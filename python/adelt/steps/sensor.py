@@ -6,6 +6,7 @@ from typing import Any
 
 from adelt.steps.context import Context, StepError, StepResult
 from adelt.window import parse_duration
+from adelt_sources.warehouse import DuckDb
 
 
 def step(context: Context) -> StepResult:
@@ -66,10 +67,12 @@ def _query(context: Context, sql: str) -> bool:
 
     from adelt_sources.lock import warehouse_lock
 
-    if not context.settings.warehouse.exists():
+    warehouse = context.settings.warehouse
+    assert isinstance(warehouse, DuckDb)
+    if warehouse.is_gone:
         return False
     with (
-        warehouse_lock(context.settings.warehouse, holder=context.where),
+        warehouse_lock(warehouse.file, holder=context.where),
         duckdb.connect(str(context.settings.warehouse), read_only=True) as con,
     ):
         try:

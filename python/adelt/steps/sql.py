@@ -5,6 +5,7 @@ from typing import Any
 
 from adelt.ledger.rows import Operation
 from adelt.steps.context import Context, StepError, StepResult
+from adelt_sources.warehouse import DuckDb
 
 
 def step(context: Context) -> StepResult:
@@ -22,9 +23,10 @@ def step(context: Context) -> StepResult:
     params = context.action["params"]
     begun = time.monotonic()
     warehouse = context.settings.warehouse
+    assert isinstance(warehouse, DuckDb)
     with (
         warehouse_lock(
-            warehouse,
+            warehouse.file,
             holder=context.where,
             on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
         ),
