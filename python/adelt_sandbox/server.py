@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from adelt_sandbox.app import TRANSPORTS, Sandbox
 from adelt_sandbox.clock import format_instant
 from adelt_sandbox.config import DEFAULT_NOW, Config
+from adelt_sandbox.process import stop
 
 START_SECONDS = 60
 
@@ -141,6 +141,13 @@ class Running:
         return self.state_dir / "credentials-other.json"
 
     @property
+    def buckets(self) -> Path:
+        """Folder in which `gs://bucket/name`, of a bucket that a user made, is the file `bucket/name`."""
+        from gcp_storage_emulator.settings import STORAGE_DIR
+
+        return self.state_dir / "buckets" / str(STORAGE_DIR)
+
+    @property
     def env(self) -> dict[str, str]:
         """Environment variables that send clients here."""
         return {
@@ -219,23 +226,13 @@ def running(
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        stack.callback(_stop, process)
+        stack.callback(stop, process)
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the sandbox did not start:\n{(folder / 'server.log').read_text()}")
             time.sleep(0.02)
         yield Running(json.loads(ready.read_text())["url"], folder.resolve(), process.pid)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 class _Server(uvicorn.Server):
