@@ -63,6 +63,7 @@ class IngestResult:
         warnings: What the user should know although it worked.
         report_runs: Rows that were added to `_report_runs`.
         seconds: Seconds spent by phase (`fetch`, `load`).
+        cost: Bytes billed, slot milliseconds and job ids, where the warehouse bills; else empty.
     """
 
     dataset: str
@@ -72,6 +73,7 @@ class IngestResult:
     warnings: list[str]
     report_runs: list[dict[str, Any]]
     seconds: dict[str, float]
+    cost: Mapping[str, Any] = field(default_factory=dict)
 
 
 def ingest(job: Ingest, on_progress: Callable[[Progress], None] = lambda _: None) -> IngestResult:
@@ -115,7 +117,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         finally:
             importing.join()
         fetched_at = time.monotonic()
-        _load(job, spec, run, fetched)
+        cost = _load(job, spec, run, fetched)
     except SourceError as error:
         if error.report_runs:
             _note_failure(job, spec, run, error.report_runs)
@@ -133,23 +135,25 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         warnings=fetched.warnings,
         report_runs=fetched.report_runs,
         seconds={"fetch": fetched_at - begun, "load": time.monotonic() - fetched_at},
+        cost=cost,
     )
 
 
-def _load(job: Ingest, spec: TableSpec, run: Run, fetched: Fetched) -> None:
+def _load(job: Ingest, spec: TableSpec, run: Run, fetched: Fetched) -> Mapping[str, Any]:
     from adelt_sources import load, report_runs
 
     run.tell(Progress("load", f"loading {fetched.rows} rows", rows=fetched.rows))
-    parts = [load.Part(spec.table, fetched.file, fetched.scope)]
+    parts = [load.Part(spec.table, fetched.file, fetched.scope, spec)]
     if fetched.report_runs:
         file = report_runs.write(fetched.report_runs, run.work_dir / "report_runs.parquet")
-        parts.append(load.Part(report_runs.TABLE, file, None))
-    load.load(
+        parts.append(load.Part(report_runs.TABLE, file, None, report_runs.table_spec(spec)))
+    return load.load(
         f"{spec.source}__{spec.name}",
         spec.dataset,
         parts,
         warehouse=job.warehouse,
         work_dir=run.work_dir,
+        labels={"source": spec.source, "run": job.run_id},
         on_wait=lambda holder: run.tell(Progress("wait", f"the warehouse is being written by {holder}")),
     )
 
@@ -163,7 +167,7 @@ def _note_failure(job: Ingest, spec: TableSpec, run: Run, rows: list[dict[str, A
         load.load(
             f"{spec.source}__{spec.name}",
             spec.dataset,
-            [load.Part(report_runs.TABLE, file, None)],
+            [load.Part(report_runs.TABLE, file, None, report_runs.table_spec(spec))],
             warehouse=job.warehouse,
             work_dir=run.work_dir,
         )

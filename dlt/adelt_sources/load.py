@@ -1,7 +1,7 @@
-"""Hand Parquet files to dlt and commit them: the only module that writes to a warehouse."""
+"""Hand Parquet files to dlt and commit them: the only way into a raw table."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from adelt_sources.destination import NestedDuckDb
+from adelt_sources.catalog import TableSpec
 from adelt_sources.errors import SourceError
 from adelt_sources.lock import warehouse_lock
 from adelt_sources.scope import Scope, Swap
-from adelt_sources.warehouse import DuckDb, Warehouse
+from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
 
 # Bounds the loading connection, so that a task's memory does not grow with the file.
 LOAD_MEMORY = "180MB"
@@ -30,11 +30,13 @@ class Part:
         table: Table name in the warehouse.
         file: Parquet file with the table's columns (all nullable).
         scope: Rows that the file replaces; None appends.
+        spec: The table's declaration; BigQuery needs it to make the table, DuckDB does not.
     """
 
     table: str
     file: Path
     scope: Scope | None
+    spec: TableSpec | None = None
 
     @property
     def rows(self) -> int:
@@ -49,11 +51,12 @@ def load(
     *,
     warehouse: Warehouse,
     work_dir: Path,
+    labels: Mapping[str, str] | None = None,
     on_wait: Callable[[str], None] | None = None,
-) -> None:
+) -> Mapping[str, Any]:
     """Replace the scope of each part by the rows of its file.
 
-    Extracting and normalising need no warehouse; only the load takes the lock. dlt's working folder is new for each
+    Extracting and normalising need no warehouse; only the load takes DuckDB's lock. dlt's working folder is new for each
     run: a leftover package of a killed run must never be loaded in place of this run's data.
 
     Args:
@@ -62,34 +65,24 @@ def load(
         parts: Files to load; each is one transaction.
         warehouse: What to load; created if missing.
         work_dir: Folder of this run, on the same file system as the files (dlt links them).
+        labels: For the jobs of a warehouse that bills them.
         on_wait: Called with the holder's name when another process is writing.
+
+    Returns:
+        What it cost, where the warehouse bills: bytes billed, slot milliseconds and job ids.
 
     Raises:
         SourceError: The load failed; each table is as it was, or complete.
+        InputError: It cannot work: rights, location, another table of that name.
     """
     _configure()
-    assert isinstance(warehouse, DuckDb)
-    file = warehouse.file.absolute()
     state = work_dir / "dlt"
     shutil.rmtree(state, ignore_errors=True)
-    swaps = {part.table: Swap(part.scope, part.rows) for part in parts}
-    destination = NestedDuckDb(
-        swaps,
-        credentials=_credentials(file, state),
-        destination_name="duckdb",
-    )
-    pipeline = dlt.pipeline(
-        name,
-        destination=destination,
-        dataset_name=dataset,
-        pipelines_dir=str(state),
-    )
-    source = dlt.source(lambda: [_resource(part) for part in parts], name=name)
     try:
-        pipeline.extract(source(), loader_file_format="parquet")
-        pipeline.normalize()
-        with warehouse_lock(file, holder=name, on_wait=on_wait):
-            pipeline.load()
+        if isinstance(warehouse, DuckDb):
+            _load_duckdb(name, dataset, parts, warehouse, state, on_wait)
+            return {}
+        return _load_bigquery(name, dataset, parts, warehouse, state, labels or {})
     except PipelineStepFailed as failed:
         raise SourceError(
             f"the load did not commit: {_root(failed)}",
@@ -98,6 +91,64 @@ def load(
         ) from failed
     finally:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _load_duckdb(
+    name: str,
+    dataset: str,
+    parts: Sequence[Part],
+    warehouse: DuckDb,
+    state: Path,
+    on_wait: Callable[[str], None] | None,
+) -> None:
+    
+    file = warehouse.file.absolute()
+    destination = NestedDuckDb(
+        {part.table: Swap(part.scope, part.rows) for part in parts},
+        credentials=_credentials(file, state),
+        destination_name="duckdb",
+    )
+    pipeline = _prepared(name, dataset, parts, destination, state)
+    with warehouse_lock(file, holder=name, on_wait=on_wait):
+        pipeline.load()
+
+
+def _load_bigquery(
+    name: str,
+    dataset: str,
+    parts: Sequence[Part],
+    warehouse: BigQuery,
+    state: Path,
+    labels: Mapping[str, str],
+) -> Mapping[str, Any]:
+    from adelt_sources import bigquery, bigquery_destination, bigquery_tables
+
+    with bigquery.connected(warehouse, {"table": parts[0].table, **labels}) as connection:
+        connection.ensure_dataset(warehouse.dataset(dataset))
+        connection.ensure_dataset(
+            warehouse.dataset(bigquery_destination.STAGING), expires_after=bigquery_destination.STAGING_DAYS
+        )
+        swaps = {}
+        for part in parts:
+            assert part.spec is not None
+            bigquery_tables.ensure_table(connection, part.spec)
+            swaps[part.table] = (part.spec, Swap(part.scope, part.rows))
+        destination = bigquery_destination.NestedBigQuery(connection, swaps, destination_name="bigquery")
+        pipeline = _prepared(name, warehouse.dataset(dataset), parts, destination, state)
+        try:
+            pipeline.load()
+        except PipelineStepFailed as failed:
+            raise connection.failure or failed from failed
+        return connection.cost.as_dict()
+
+
+def _prepared(name: str, dataset: str, parts: Sequence[Part], destination: Any, state: Path) -> Any:
+    """A pipeline with a package to load."""
+    pipeline = dlt.pipeline(name, destination=destination, dataset_name=dataset, pipelines_dir=str(state))
+    source = dlt.source(lambda: [_resource(part) for part in parts], name=name)
+    pipeline.extract(source(), loader_file_format="parquet")
+    pipeline.normalize()
+    return pipeline
 
 
 def _configure() -> None:

@@ -40,6 +40,25 @@ COLUMNS = (
 )
 
 
+def table_spec(report: TableSpec) -> TableSpec:
+    """The table's declaration, beside that of a report."""
+    return TableSpec(
+        source=report.source,
+        name=TABLE,
+        dataset=report.dataset,
+        table=TABLE,
+        description="One row for each report that was run, whether it was loaded or refused",
+        key=("report_id",),
+        write="append",
+        account="",
+        date="",
+        columns=COLUMNS,
+        partition_by="",
+        cluster_by=("report",),
+        lookback_days=0,
+    )
+
+
 def request_hash(request: Mapping[str, Any]) -> str:
     """A stable hash of a request, to recognise the same report again."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

@@ -30,10 +30,22 @@ class Scope:
         if self.keys:
             columns = ", ".join(f'"{key}"' for key in self.keys)
             return f"({columns}) IN (SELECT ({columns}) FROM {file})"
-        terms = [f'"{name}" IN ({", ".join(map(literal, values))})' for name, values in self.equal.items()]
+        return self.bounds()
+
+    def bounds(self, alias: str = "", quote: str = '"') -> str:
+        """The accounts and days of the scope as a condition in literals; `TRUE` if it has no bounds.
+
+        Args:
+            alias: Put in front of each column, for example `t.`.
+            quote: What the dialect puts around names: `"` or, on BigQuery, a backtick.
+        """
+        terms = [
+            f"{alias}{quote}{name}{quote} IN ({', '.join(literal(value, quote) for value in values)})"
+            for name, values in self.equal.items()
+        ]
         if self.between:
             name, first, last = self.between
-            terms.append(f'"{name}" BETWEEN {literal(first)} AND {literal(last)}')
+            terms.append(f"{alias}{quote}{name}{quote} BETWEEN {literal(first)} AND {literal(last)}")
         return " AND ".join(terms) or "TRUE"
 
 
@@ -45,10 +57,12 @@ class Swap:
     rows: int
 
 
-def literal(value: Literal) -> str:
-    """A value as SQL that both warehouses read."""
+def literal(value: Literal, quote: str = '"') -> str:
+    """A value as SQL of the dialect that puts `quote` around names."""
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
     if isinstance(value, int):
         return str(value)
+    if quote == "`":
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return "'" + value.replace("'", "''") + "'"
