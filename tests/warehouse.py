@@ -13,6 +13,7 @@ import pyarrow as pa
 from adelt.raw_tables import ensure
 from adelt_sources.catalog import Column, ListOf, Record, Scalar, TableSpec, catalog, sources
 from adelt_sources.types import arrow_schema
+from adelt_sources.warehouse import DuckDb
 
 ROOT = Path(__file__).parents[1]
 SPECS: dict[str, TableSpec] = {
@@ -31,7 +32,7 @@ class Warehouse:
         self.target = folder / "target"
         self._loads = 0
         self._built = False
-        ensure(self.file)
+        ensure(DuckDb(self.file))
 
     def load(
         self,

@@ -16,6 +16,7 @@ import requests.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud import bigquery
+from google.cloud.bigquery import DEFAULT_RETRY
 
 from adelt_sources.credentials import credentials
 from adelt_sources.errors import InputError, SourceError
@@ -23,9 +24,11 @@ from adelt_sources.warehouse import BigQuery
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 RETRIES = 5
+RETRY_SECONDS = 60  # how long Google's client goes on trying one request
 _LOST = (api.ServerError, api.TooManyRequests, requests.exceptions.ConnectionError, ConnectionError)
 _WAIT = 0.5  # seconds before the first retry; doubled each time
 _T = TypeVar("_T")
+PATIENT = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Connection:
     Attributes:
         warehouse: Where.
         client: Google's client, for what is not offered here.
+        labels: On each of its jobs.
         cost: What this connection's jobs have used.
         failure: Why a load failed, for those who only hear that it did.
     """
@@ -68,8 +72,17 @@ class Connection:
         self.warehouse = warehouse
         self.cost = Cost()
         self.failure: SourceError | None = None
-        self._labels = {**warehouse.labels, **{key: label(value) for key, value in labels.items()}}
+        self.labels = {**warehouse.labels, **{key: label(value) for key, value in labels.items()}}
         self.client = client(warehouse)
+        # For those who query through this client without knowing us: dlt.
+        self.client.default_query_job_config = self._query_config()
+
+    def _query_config(self) -> bigquery.QueryJobConfig:
+        config = bigquery.QueryJobConfig(labels=self.labels, use_legacy_sql=False)
+        config.job_timeout_ms = self.warehouse.job_timeout * 1000
+        if self.warehouse.max_bytes:
+            config.maximum_bytes_billed = self.warehouse.max_bytes
+        return config
 
     def ensure_dataset(self, name: str, *, expires_after: int | None = None) -> None:
         """Create a dataset if it is missing.
@@ -84,14 +97,14 @@ class Connection:
         where = f"{self.warehouse.project}.{name}"
         with told(where, self.warehouse):
             try:
-                found = self.client.get_dataset(where)
+                found = self.client.get_dataset(where, retry=PATIENT)
             except api.NotFound:
                 dataset = bigquery.Dataset(where)
                 dataset.location = self.warehouse.location
                 dataset.labels = dict(self.warehouse.labels)
                 if expires_after:
                     dataset.default_table_expiration_ms = expires_after * 24 * 3600 * 1000
-                found = self.client.create_dataset(dataset, exists_ok=True)
+                found = self.client.create_dataset(dataset, exists_ok=True, retry=PATIENT)
         if found.location and found.location.upper() != self.warehouse.location.upper():
             raise InputError(
                 f"the dataset is in {found.location}, the target says {self.warehouse.location}",
@@ -120,12 +133,8 @@ class Connection:
             SourceError: It failed; a retry may help.
             InputError: It cannot work: rights, location, the limit on bytes, or the SQL itself.
         """
-        config = bigquery.QueryJobConfig(
-            labels=self._labels,
-            query_parameters=list(parameters),
-            maximum_bytes_billed=self.warehouse.max_bytes,
-            use_legacy_sql=False,
-        )
+        config = self._query_config()
+        config.query_parameters = list(parameters)
         with told(where or job_id, self.warehouse):
             job = self._once(
                 lambda: self.client.query(
@@ -133,7 +142,7 @@ class Connection:
                 ),
                 job_id,
             )
-            job.result(timeout=self.warehouse.job_timeout, job_retry=None)
+            job.result(timeout=self.warehouse.job_timeout, retry=PATIENT, job_retry=None)
         self.cost.add(job)
         return job
 
@@ -141,7 +150,7 @@ class Connection:
         """Bytes that a statement would be billed for; nothing is run, and asking is free."""
         config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, use_legacy_sql=False)
         with told(where or "dry run", self.warehouse):
-            return int(self.client.query(sql, job_config=config).total_bytes_processed or 0)
+            return int(self.client.query(sql, job_config=config, retry=PATIENT).total_bytes_processed or 0)
 
     def load(
         self, file: Path, table: str, schema: Sequence[bigquery.SchemaField], job_id: str, *, append: bool
@@ -172,7 +181,7 @@ class Connection:
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER
             if append
             else bigquery.CreateDisposition.CREATE_IF_NEEDED,
-            labels=self._labels,
+            labels=self.labels,
         )
         config.parquet_options = options
         target = f"{self.warehouse.project}.{table}"
@@ -195,7 +204,7 @@ class Connection:
                     )
 
             job = self._once(submit, job_id)
-            job.result(timeout=self.warehouse.job_timeout)
+            job.result(timeout=self.warehouse.job_timeout, retry=PATIENT)
         self.cost.add(job)
         return int(job.output_rows or 0)
 
@@ -222,7 +231,7 @@ class Connection:
             try:
                 return submit()
             except api.Conflict:
-                return self.client.get_job(job_id, location=self.warehouse.location)  # type: ignore[no-any-return]
+                return self.client.get_job(job_id, location=self.warehouse.location, retry=PATIENT)  # type: ignore[no-any-return]
             except _LOST:
                 if attempt + 1 == RETRIES:
                     raise
@@ -232,7 +241,7 @@ class Connection:
     def drop(self, table: str) -> None:
         """Delete a table if it is there."""
         with told(table, self.warehouse):
-            self.client.delete_table(f"{self.warehouse.project}.{table}", not_found_ok=True)
+            self.client.delete_table(f"{self.warehouse.project}.{table}", not_found_ok=True, retry=PATIENT)
 
     def ask(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The columns and rows of a query.
@@ -242,12 +251,10 @@ class Connection:
         """
         if not re.match(r"\s*(--[^\n]*\n\s*)*(with|select|\()", sql, re.IGNORECASE):
             raise InputError("only a query can be asked", where=sql.strip()[:60], fix="begin with SELECT or WITH")
-        config = bigquery.QueryJobConfig(
-            labels=self._labels, maximum_bytes_billed=self.warehouse.max_bytes, use_legacy_sql=False
-        )
+        config = self._query_config()
         with told("query", self.warehouse):
-            job = self.client.query(sql, job_config=config)
-            rows = job.result(timeout=self.warehouse.job_timeout)
+            job = self.client.query(sql, job_config=config, retry=PATIENT)
+            rows = job.result(timeout=self.warehouse.job_timeout, retry=PATIENT)
             result = [field.name for field in rows.schema], [tuple(row.values()) for row in rows]
         self.cost.add(job)
         return result
@@ -258,9 +265,9 @@ class Connection:
         with told(str(self.warehouse), self.warehouse):
             return sorted(
                 (dataset.dataset_id, table.table_id)
-                for dataset in self.client.list_datasets()
+                for dataset in self.client.list_datasets(retry=PATIENT)
                 if dataset.dataset_id.startswith(prefix)
-                for table in self.client.list_tables(dataset.reference)
+                for table in self.client.list_tables(dataset.reference, retry=PATIENT)
             )
 
 
@@ -301,7 +308,7 @@ def told(where: str, warehouse: BigQuery) -> Iterator[None]:
     """Turn errors of Google's clients into ours."""
     try:
         yield
-    except (api.GoogleAPICallError, auth.GoogleAuthError, requests.exceptions.RequestException, TimeoutError) as error:
+    except (api.GoogleAPIError, auth.GoogleAuthError, requests.exceptions.RequestException, TimeoutError) as error:
         raise _explained(error, where, warehouse) from error
 
 
@@ -336,7 +343,7 @@ def _explained(error: Exception, where: str, warehouse: BigQuery) -> SourceError
         return InputError(
             text, where=where, fix=f"the target says location: {warehouse.location}; use that of the dataset"
         )
-    if isinstance(error, api.ServerError | requests.exceptions.RequestException | TimeoutError):
+    if isinstance(error, api.ServerError | api.RetryError | requests.exceptions.RequestException | TimeoutError):
         return SourceError(f"BigQuery did not answer: {text}", where=where, fix="run it again")
     return InputError(f"BigQuery refused: {text}", where=where, fix="adelt doctor checks the target")
 

@@ -158,7 +158,13 @@ class NestedBigQuery(bigquery_destination):
         given = GivenCredentials()
         given.project_id = connection.warehouse.project
         given.resolve()
-        super().__init__(credentials=given, location=connection.warehouse.location, **kwargs)
+        super().__init__(
+            credentials=given,
+            location=connection.warehouse.location,
+            has_case_sensitive_identifiers=True,
+            enable_atomic_replace=False,
+            **kwargs,
+        )
         self._connection, self._swaps = connection, swaps
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

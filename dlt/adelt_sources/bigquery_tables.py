@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from google.api_core import exceptions as api
 from google.cloud import bigquery
 
-from adelt_sources.bigquery import Connection, told
+from adelt_sources.bigquery import PATIENT, Connection, told
 from adelt_sources.catalog import Column, ListOf, Record, Scalar, TableSpec, Type
 from adelt_sources.errors import InputError
 from adelt_sources.types import DECIMAL_PRECISION, DECIMAL_SCALE
@@ -64,15 +64,15 @@ def ensure_table(connection: Connection, spec: TableSpec) -> bool:
     name = qualified(connection, spec)
     with told(name, connection.warehouse):
         try:
-            found = connection.client.get_table(f"{connection.warehouse.project}.{name}")
+            found = connection.client.get_table(f"{connection.warehouse.project}.{name}", retry=PATIENT)
         except api.NotFound:
-            connection.client.create_table(_declared(connection, spec), exists_ok=True)
+            connection.client.create_table(_declared(connection, spec), exists_ok=True, retry=PATIENT)
             return True
         _check_partition(found, spec, name)
         merged = _merged(found.schema, schema(spec.columns), name)
         if merged is not None:
             found.schema = merged
-            connection.client.update_table(found, ["schema"])
+            connection.client.update_table(found, ["schema"], retry=PATIENT)
     return False
 
 

@@ -1,5 +1,6 @@
 """Hand Parquet files to dlt and commit them: the only way into a raw table."""
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def _prepared(name: str, dataset: str, parts: Sequence[Part], destination: Any, 
 
 def _configure() -> None:
     """Our errors replace dlt's log, our ledger its telemetry, and the pipeline's retries those of its jobs."""
-    dlt.config["runtime.log_level"] = "CRITICAL"
+    logging.getLogger("dlt").setLevel(logging.CRITICAL)
     dlt.config["runtime.dlthub_telemetry"] = False
     dlt.config["load.raise_on_max_retries"] = 1
     # A run's state is its parameters: there is nothing to keep in the warehouse or to restore from it.

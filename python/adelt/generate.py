@@ -101,7 +101,7 @@ def _sources_yml(dataset: str, declared: Sequence[Source]) -> str:
         "sources:",
         f"  - name: {_dbt_source(dataset)}",
         f"    description: {_text(' '.join(source.description for source in declared))}",
-        f"    schema: \"{{{{ var('raw_prefix') ~ '{dataset}' }}}}\"",
+        f"    schema: \"{{{{ (var('raw_prefix') or env_var('ADELT_RAW_PREFIX', '')) ~ '{dataset}' }}}}\"",
         "    config:",
         "      loaded_at_field: _loaded_at",
         f"      freshness: {_freshness(dataset)}",

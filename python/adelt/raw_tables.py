@@ -4,26 +4,30 @@ Who only loads DV360, or has no archive of Entity Read Files, gets marts too: th
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from adelt_sources.catalog import TableSpec, catalog, sources
+from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
 
 
-def ensure(warehouse: Path) -> list[str]:
+def ensure(warehouse: Warehouse) -> list[str]:
     """Create the raw tables that are missing; tables that are there are left alone.
 
-    The caller holds the warehouse's lock.
+    The caller holds the lock of a DuckDB file.
 
     Args:
-        warehouse: DuckDB file; created if missing.
+        warehouse: Where; created if missing.
 
     Returns:
         The tables that were created, as `dataset.table`.
     """
+    return _ensure_duckdb(warehouse) if isinstance(warehouse, DuckDb) else _ensure_bigquery(warehouse)
+
+
+def _ensure_duckdb(warehouse: DuckDb) -> list[str]:
     import duckdb  # late: planning and --help do not need it
 
-    warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(warehouse)) as con:
+    warehouse.file.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(warehouse.file)) as con:
         rows = con.execute("SELECT table_schema, table_name FROM information_schema.tables").fetchall()
         there = {f"{schema}.{table}" for schema, table in rows}
         missing = [spec for spec in _declared() if spec.qualified not in there]
@@ -33,6 +37,21 @@ def ensure(warehouse: Path) -> list[str]:
         for spec in missing:
             con.execute(create_table(spec))
         con.commit()
+    return [spec.qualified for spec in missing]
+
+
+def _ensure_bigquery(warehouse: BigQuery) -> list[str]:
+    from adelt_sources import bigquery, bigquery_tables
+
+    with bigquery.connected(warehouse) as connection:
+        there = set(connection.tables())  # one request for each dataset instead of one for each table
+        missing = [
+            spec for spec in _declared() if (warehouse.dataset(spec.dataset), spec.table) not in there
+        ]
+        for dataset in sorted({spec.dataset for spec in missing}):
+            connection.ensure_dataset(warehouse.dataset(dataset))
+        for spec in missing:
+            bigquery_tables.ensure_table(connection, spec)
     return [spec.qualified for spec in missing]
 
 

@@ -102,6 +102,11 @@ def export_settings(settings: Settings) -> None:
     export(settings.variables)
 
 
+def schema_prefix() -> str:
+    """What was asked to be put in front of every schema that dbt builds (ADELT_SCHEMA_PREFIX); else empty."""
+    return os.environ.get("ADELT_SCHEMA_PREFIX", "")
+
+
 def child_environment(extra: Mapping[str, str], bytecode: Path | None = None) -> dict[str, str]:
     """The environment of a process to start: this one's and `extra`.
 

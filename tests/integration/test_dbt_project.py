@@ -160,16 +160,16 @@ def test_ensuring_raw_tables_leaves_what_is_there_alone(tmp_path):
     file.parent.mkdir()
     with duckdb.connect(str(file)) as con:
         con.execute("CREATE SCHEMA raw_cm360; CREATE TABLE raw_cm360.site AS SELECT 5 AS id")
-    created = raw_tables.ensure(file)
+    created = raw_tables.ensure(DuckDb(file))
     assert sorted([*created, "raw_cm360.site"]) == sorted(SPECS)
-    assert raw_tables.ensure(file) == []
+    assert raw_tables.ensure(DuckDb(file)) == []
     with duckdb.connect(str(file)) as con:
         assert con.execute("SELECT * FROM raw_cm360.site").fetchall() == [(5,)]
 
 
 def test_raw_tables_have_the_declared_types(tmp_path):
     file = Path(tmp_path) / "w.duckdb"
-    raw_tables.ensure(file)
+    raw_tables.ensure(DuckDb(file))
     spec = SPECS["raw_erf.line_item"]
     with duckdb.connect(str(file)) as con:
         found = dict(
@@ -208,7 +208,7 @@ def test_the_same_models_compile_for_bigquery(tmp_path):
 def test_a_load_finds_the_ensured_table_as_it_would_have_made_it(tmp_path):
     """The first real load comes after the first build: dlt must take the empty table as its own."""
     file = tmp_path / "w.duckdb"
-    raw_tables.ensure(file)
+    raw_tables.ensure(DuckDb(file))
     spec = SPECS["raw_cm360.placement"]
     row = {"id": 5, "size": {"width": 300, "height": 250}, "tag_formats": ["PLACEMENT_TAG_STANDARD"]}
     rows = [{**row, "_account_id": 1, "_snapshot_date": date(2026, 1, 1)}]

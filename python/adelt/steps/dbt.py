@@ -1,7 +1,8 @@
 """The action `dbt`: dbt in this process, on the warehouse's lock, its results in the ledger."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -41,21 +42,13 @@ def step(context: Context) -> StepResult:
     Raises:
         StepError: Models or tests failed (exit code 1), or dbt could not begin (exit code 2).
     """
-    from adelt_sources.lock import warehouse_lock
-
     folder = context.settings.project / "dbt"
     if not (folder / "dbt_project.yml").exists():
         raise context.bad("there is no dbt project", f"expected {folder / 'dbt_project.yml'}")
     settings.export_settings(context.settings)
-    settings.export(dict(context.env))
-    warehouse = context.settings.warehouse
-    assert isinstance(warehouse, DuckDb)
-    with warehouse_lock(
-        warehouse.file,
-        holder=context.where,
-        on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
-    ):
-        raw_tables.ensure(warehouse.file)
+    settings.export({**_variables(context), **context.env})
+    with _alone(context):
+        raw_tables.ensure(context.settings.warehouse)
         context.tell("dbt", "reading the project")
         result = _invoke(context, _words(context))
     nodes = list(getattr(result.result, "results", None) or [])
@@ -89,12 +82,47 @@ def step(context: Context) -> StepResult:
     return StepResult(message, operations=operations, metrics=counts)
 
 
+@contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """Hold the lock of a DuckDB file; BigQuery needs none."""
+    from adelt_sources.lock import warehouse_lock
+
+    warehouse = context.settings.warehouse
+    if not isinstance(warehouse, DuckDb):
+        yield
+        return
+    with warehouse_lock(
+        warehouse.file,
+        holder=context.where,
+        on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
+    ):
+        yield
+
+
+def _variables(context: Context) -> dict[str, str]:
+    """What dbt/profiles.yml and the models read about the target."""
+    warehouse = context.settings.warehouse
+    if isinstance(warehouse, DuckDb):
+        return {"ADELT_RUN_ID": context.run_id}
+    return {
+        "ADELT_RUN_ID": context.run_id,
+        "ADELT_BIGQUERY_PROJECT": warehouse.project,
+        "ADELT_BIGQUERY_LOCATION": warehouse.location,
+        "ADELT_BIGQUERY_IMPERSONATE": warehouse.impersonate,
+        "ADELT_BIGQUERY_MAX_BYTES": str(warehouse.max_bytes or ""),
+        "ADELT_BIGQUERY_JOB_TIMEOUT": str(warehouse.job_timeout),
+        "ADELT_RAW_PREFIX": warehouse.prefix,
+        "ADELT_SCHEMA_PREFIX": settings.schema_prefix() or warehouse.prefix,
+    }
+
+
 def _words(context: Context) -> list[str]:
     action, home = context.action, context.settings.home / "dbt"
     folder = str(context.settings.project / "dbt")
     words = [*str(action["command"]).split(), "--project-dir", folder, "--profiles-dir", folder]
-    words += ["--target", context.settings.target]
-    words += ["--target-path", str(home / "target"), "--log-path", str(home / "logs")]
+    kind = "local" if isinstance(context.settings.warehouse, DuckDb) else "bigquery"
+    words += ["--target", kind]
+    words += ["--target-path", str(home / context.settings.target), "--log-path", str(home / "logs")]
     words += ["--no-use-colors", "--no-send-anonymous-usage-stats"]
     for name in ("select", "exclude"):
         if action[name]:

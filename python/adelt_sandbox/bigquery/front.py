@@ -17,6 +17,8 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qs
 
+from adelt_sandbox.bigquery.gaps import LOCATION
+
 Scope = MutableMapping[str, Any]
 _JOB_ID: ContextVar[str] = ContextVar("job_id", default="")
 _JOBS = re.compile(r"/(?:upload/)?bigquery/v2/projects/(?P<project>[^/]+)/jobs")
@@ -60,12 +62,10 @@ class Front:
         if fault and fault["fault"] == "hold":
             await asyncio.sleep(float(fault["seconds"]))
         job_id = self._job_id(scope, asked)
-        token = _JOB_ID.set(job_id)
-        try:
-            answer = _Answer()
-            await self._app(scope, _replay(body), answer.send)
-        finally:
-            _JOB_ID.reset(token)
+        _JOB_ID.set(job_id)  # each request has a context of its own
+        LOCATION.set(_location(asked))
+        answer = _Answer()
+        await self._app(scope, _replay(body), answer.send)
         self._remember(scope, job_id, answer)
         if fault and fault["fault"] == "lost":
             await _hang_up(send)
@@ -103,7 +103,7 @@ class Front:
         reference = asked.get("jobReference") or {}
         if (name := reference.get("jobId")) and name in self._seen:
             return 409, "duplicate", f"Already Exists: Job {reference.get('projectId')}:{name}"
-        location = reference.get("location")
+        location = _location(asked)
         for project, dataset in _datasets(asked.get("configuration") or {}):
             found = self._context.catalog.get_dataset(project, dataset)
             if location and found is not None and found.location.upper() != location.upper():
@@ -201,6 +201,13 @@ def _document(scope: Scope, body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return None
+
+
+def _location(asked: Any) -> str:
+    """Where a job is to run; the service assumes the US."""
+    if not isinstance(asked, dict):
+        return "US"
+    return str(asked.get("location") or (asked.get("jobReference") or {}).get("location") or "US")
 
 
 def _datasets(configuration: dict[str, Any]) -> set[tuple[str, str]]:
