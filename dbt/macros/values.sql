@@ -76,7 +76,7 @@
 {%- endmacro %}
 
 {% macro bigquery__whole_quotient(dividend, divisor) -%}
-    div({{ dividend }}, {{ divisor }})
+    div(({{ dividend }}), ({{ divisor }}))
 {%- endmacro %}
 
 

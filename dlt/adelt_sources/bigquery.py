@@ -250,7 +250,9 @@ class Connection:
             InputError: It does not work, or would change something.
         """
         if not re.match(r"\s*(--[^\n]*\n\s*)*(with|select|\()", sql, re.IGNORECASE):
-            raise InputError("only a query can be asked", where=sql.strip()[:60], fix="begin with SELECT or WITH")
+            raise InputError(
+                "only a query can be asked", where=sql.strip()[:60], fix="begin with SELECT or WITH"
+            )
         config = self._query_config()
         with told("query", self.warehouse):
             job = self.client.query(sql, job_config=config, retry=PATIENT)
@@ -308,7 +310,12 @@ def told(where: str, warehouse: BigQuery) -> Iterator[None]:
     """Turn errors of Google's clients into ours."""
     try:
         yield
-    except (api.GoogleAPIError, auth.GoogleAuthError, requests.exceptions.RequestException, TimeoutError) as error:
+    except (
+        api.GoogleAPIError,
+        auth.GoogleAuthError,
+        requests.exceptions.RequestException,
+        TimeoutError,
+    ) as error:
         raise _explained(error, where, warehouse) from error
 
 
@@ -343,7 +350,9 @@ def _explained(error: Exception, where: str, warehouse: BigQuery) -> SourceError
         return InputError(
             text, where=where, fix=f"the target says location: {warehouse.location}; use that of the dataset"
         )
-    if isinstance(error, api.ServerError | api.RetryError | requests.exceptions.RequestException | TimeoutError):
+    if isinstance(
+        error, api.ServerError | api.RetryError | requests.exceptions.RequestException | TimeoutError
+    ):
         return SourceError(f"BigQuery did not answer: {text}", where=where, fix="run it again")
     return InputError(f"BigQuery refused: {text}", where=where, fix="adelt doctor checks the target")
 

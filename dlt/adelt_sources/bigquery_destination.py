@@ -66,7 +66,9 @@ def merge_sql(connection: Connection, spec: TableSpec, what: Swap, stage: str) -
     head = f"MERGE `{project}.{qualified(connection, spec)}` AS t\n"
     if what.scope.keys:
         on = " AND ".join(f"t.`{key}` = s.`{key}`" for key in what.scope.keys)
-        update = ", ".join(f"`{c.name}` = s.`{c.name}`" for c in spec.columns if c.name not in what.scope.keys)
+        update = ", ".join(
+            f"`{c.name}` = s.`{c.name}`" for c in spec.columns if c.name not in what.scope.keys
+        )
         return (
             f"{head}USING `{project}.{stage}` AS s ON {on}\nWHEN MATCHED THEN UPDATE SET {update}\n"
             f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({names})"

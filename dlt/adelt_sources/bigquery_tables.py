@@ -78,9 +78,7 @@ def ensure_table(connection: Connection, spec: TableSpec) -> bool:
 
 def _declared(connection: Connection, spec: TableSpec) -> bigquery.Table:
     warehouse = connection.warehouse
-    table = bigquery.Table(
-        f"{warehouse.project}.{qualified(connection, spec)}", schema=schema(spec.columns)
-    )
+    table = bigquery.Table(f"{warehouse.project}.{qualified(connection, spec)}", schema=schema(spec.columns))
     table.description = spec.description
     table.labels = dict(warehouse.labels)
     if spec.partition_by:

@@ -102,7 +102,7 @@ def _load_duckdb(
     state: Path,
     on_wait: Callable[[str], None] | None,
 ) -> None:
-    
+
     file = warehouse.file.absolute()
     destination = NestedDuckDb(
         {part.table: Swap(part.scope, part.rows) for part in parts},

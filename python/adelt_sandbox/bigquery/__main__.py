@@ -6,7 +6,7 @@ import json
 import signal
 from pathlib import Path
 
-from adelt_sandbox.bigquery import PROJECT, gaps, parquet
+from adelt_sandbox.bigquery import PROJECT, gaps, parquet, speed
 from adelt_sandbox.bigquery.front import Front
 
 
@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument(
         "--buckets", type=Path, help="folder in which gs://bucket/name is the file bucket/name"
     )
-    parser.add_argument("--ready", type=Path, help="file to write the addresses to once requests are answered")
+    parser.add_argument(
+        "--ready", type=Path, help="file to write the addresses to once requests are answered"
+    )
     options = parser.parse_args()
     asyncio.run(_serve(options.port, options.buckets, options.ready))
 
@@ -25,6 +27,7 @@ def main() -> None:
 async def _serve(port: int, buckets: Path | None, ready: Path | None) -> None:
     parquet.apply()
     gaps.apply()
+    speed.apply()
     import bqemulator.server as server
     from bqemulator.config import PersistenceMode, Settings
 

@@ -1,17 +1,29 @@
 """What the emulator lacks and BigQuery has, filled in for the emulator alone."""
 
+import re
 from contextvars import ContextVar
 from typing import Any
 
 LOCATION: ContextVar[str] = ContextVar("location", default="US")  # of the job that is being done
 
+_DISTINCT = re.compile(
+    r"array_agg\(\s*(?:--[^\n]*\n\s*)*distinct ([\w(). ]+?) ignore nulls\s*\)", re.IGNORECASE
+)
+_DECIMAL = re.compile(
+    r"\bDECIMAL(\(18, 3\)|\b(?!\s*\())"
+)  # without digits; (18, 3) is what DuckDB makes of it
+
 
 def apply() -> None:
     """Patch the emulator; each patch says why."""
+    import bqemulator.api.routes.jobs as jobs
     import bqemulator.api.routes.tables as tables
     import bqemulator.api.routes.upload as upload
     import bqemulator.catalog.ddl_sync as ddl
+    import bqemulator.sql.inner_query as query
+    import bqemulator.sql.rewriter.create_table_schema_ctas as ctas
     import bqemulator.storage.type_map as types
+    from bqemulator.sql.translator import SQLTranslator
     from bqemulator.storage.engine import DuckDBEngine
     from bqemulator.versioning.snapshots import SnapshotManager
 
@@ -32,10 +44,56 @@ def apply() -> None:
             context.catalog.update_dataset(made.model_copy(update={"location": LOCATION.get()}))
 
     ddl._ensure_dataset = ensure_dataset
+    # A table made from declared columns and a query, as dbt's contracts make it, may have the query in parentheses.
+    plain_select = ctas._first_select
+    ctas._first_select = lambda body: plain_select(_without_parentheses(body))
+    # NUMERIC has nine digits after the point, not three.
+    plain_translate = SQLTranslator.translate
+    SQLTranslator.translate = lambda self, sql, **more: _exact(plain_translate(self, sql, **more))
+    # The strategy `insert_overwrite` looks for the partitions of its rows with a function that cannot be translated.
+    plain_query = jobs.execute_query_job
+
+    async def run(project: str, job_id: str, sql: str, *args: Any, **kwargs: Any) -> Any:
+        return await plain_query(
+            project, job_id, _DISTINCT.sub(r"array_agg(distinct \1)", sql), *args, **kwargs
+        )
+
+    jobs.execute_query_job = run
+    # Two tables of one name in two datasets are two tables.
+    plain_schema = query.build_catalog_schema
+    query.build_catalog_schema = lambda sql, **more: {} if _ambiguous(sql) else plain_schema(sql, **more)
     # Fields of records may have names that DuckDB's SQL reserves (`offset`, `end`).
     types.bq_schema_to_duckdb_columns = tables.bq_schema_to_duckdb_columns = _columns
     plain = types._split_name_type
     types._split_name_type = lambda token: _unquoted(*plain(token))
+
+
+def _exact(result: Any) -> Any:
+    from bqemulator.domain.result import Ok
+
+    return Ok(_DECIMAL.sub("DECIMAL(38, 9)", result.value)) if isinstance(result, Ok) else result
+
+
+def _without_parentheses(body: Any) -> Any:
+    from sqlglot import exp
+
+    while isinstance(body, exp.Subquery):
+        body = body.this
+    return body
+
+
+def _ambiguous(sql: str) -> bool:
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        tables = {
+            (table.db, table.name) for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table)
+        }
+    except sqlglot.errors.SqlglotError:
+        return True
+    names = [name for _, name in tables]
+    return len(names) != len(set(names))
 
 
 def _columns(fields: list[dict[str, Any]]) -> list[tuple[str, str]]:

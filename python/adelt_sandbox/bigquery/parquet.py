@@ -48,10 +48,10 @@ def _load(path: str, job: Any, context: Any) -> None:
     target = context.engine.fetch_arrow(f"SELECT * FROM {job.target_ref} LIMIT 0").schema
     unknown = next(_unknown(list(source), {field.name: field.type for field in target}), None)
     if unknown and not job.raw_config.get("ignoreUnknownValues"):
-        raise InvalidQueryError(
-            f"Provided Schema does not match Table. Cannot add fields (field: {unknown})"
-        )
-    done = context.engine.execute(f"INSERT INTO {job.target_ref} BY NAME SELECT * FROM read_parquet(?)", [path])
+        raise InvalidQueryError(f"Provided Schema does not match Table. Cannot add fields (field: {unknown})")
+    done = context.engine.execute(
+        f"INSERT INTO {job.target_ref} BY NAME SELECT * FROM read_parquet(?)", [path]
+    )
     _LOADED.get().append(int(done.fetchone()[0]))
 
 
