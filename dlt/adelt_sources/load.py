@@ -103,6 +103,8 @@ def _load_duckdb(
     on_wait: Callable[[str], None] | None,
 ) -> None:
 
+    from adelt_sources.destination import NestedDuckDb
+
     file = warehouse.file.absolute()
     destination = NestedDuckDb(
         {part.table: Swap(part.scope, part.rows) for part in parts},

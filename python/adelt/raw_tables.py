@@ -45,9 +45,7 @@ def _ensure_bigquery(warehouse: BigQuery) -> list[str]:
 
     with bigquery.connected(warehouse) as connection:
         there = set(connection.tables())  # one request for each dataset instead of one for each table
-        missing = [
-            spec for spec in _declared() if (warehouse.dataset(spec.dataset), spec.table) not in there
-        ]
+        missing = [spec for spec in _declared() if (warehouse.dataset(spec.dataset), spec.table) not in there]
         for dataset in sorted({spec.dataset for spec in missing}):
             connection.ensure_dataset(warehouse.dataset(dataset))
         for spec in missing:

@@ -89,7 +89,7 @@ def step(context: Context) -> StepResult:
         seconds=sum(result.seconds.values()),
         external_id=",".join(filter(None, ids)) or None,
         message="; ".join(result.warnings),
-        details={"seconds": dict(result.seconds), "window": str(context.plan.window)},
+        details={"seconds": dict(result.seconds), "window": str(context.plan.window), **result.cost},
     )
     message = f"{result.dataset}.{result.table}: {result.rows:,} rows"
     if result.warnings:

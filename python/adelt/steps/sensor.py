@@ -62,18 +62,35 @@ def _files(context: Context, pattern: str) -> list[str]:
 
 
 def _query(context: Context, sql: str) -> bool:
-    """The query's first value; the lock is held for a moment, because a writer excludes readers."""
+    """The query's first value."""
+    warehouse = context.settings.warehouse
+    if isinstance(warehouse, DuckDb):
+        return _query_duckdb(context, warehouse, sql)
+    from google.api_core.exceptions import NotFound
+
+    from adelt_sources import bigquery, errors
+
+    with bigquery.connected(warehouse, {"pipeline": context.plan.pipeline}) as connection:
+        try:
+            _, rows = connection.ask(sql)
+        except errors.InputError as error:
+            if isinstance(error.__cause__, NotFound):
+                return False  # a table that is not there yet is what one waits for
+            raise
+    return bool(rows and rows[0][0])
+
+
+def _query_duckdb(context: Context, warehouse: DuckDb, sql: str) -> bool:
+    """The lock is held for a moment, because a writer excludes readers."""
     import duckdb
 
     from adelt_sources.lock import warehouse_lock
 
-    warehouse = context.settings.warehouse
-    assert isinstance(warehouse, DuckDb)
     if warehouse.is_gone:
         return False
     with (
         warehouse_lock(warehouse.file, holder=context.where),
-        duckdb.connect(str(context.settings.warehouse), read_only=True) as con,
+        duckdb.connect(str(warehouse.file), read_only=True) as con,
     ):
         try:
             row = con.execute(sql).fetchone()

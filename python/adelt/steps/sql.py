@@ -1,36 +1,59 @@
 """The action `sql`: statements on the warehouse, in one transaction."""
 
 import time
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from adelt.ledger.rows import Operation
 from adelt.steps.context import Context, StepError, StepResult
-from adelt_sources.warehouse import DuckDb
+from adelt_sources.warehouse import BigQuery, DuckDb
 
 
 def step(context: Context) -> StepResult:
-    """Run the statements while holding the warehouse's lock; all of them count, or none.
+    """Run the statements; all of them count, or none.
+
+    On DuckDB while holding the warehouse's lock; on BigQuery as one script.
 
     Raises:
         StepError: A statement failed; the warehouse is as it was.
         InputError: There is no such file, or the SQL cannot be read.
     """
+    text = _text(context)
+    begun = time.monotonic()
+    warehouse = context.settings.warehouse
+    if isinstance(warehouse, DuckDb):
+        count, rows = _on_duckdb(context, warehouse, text)
+        details: Mapping[str, Any] = {}
+    else:
+        count, rows, details = _on_bigquery(context, warehouse, text)
+    for row in rows[:20]:
+        print(*row, sep="\t")
+    name = context.action.get("file") or context.task.id
+    operation = Operation(
+        "QUERY",
+        str(name),
+        rows=len(rows),
+        bytes=details.get("bytes_billed"),
+        seconds=time.monotonic() - begun,
+        details=details,
+    )
+    return StepResult(f"{count} statement{'s' * (count != 1)}", operations=(operation,))
+
+
+def _on_duckdb(context: Context, warehouse: DuckDb, text: str) -> tuple[int, list[Any]]:
     import duckdb
 
     from adelt_sources.lock import warehouse_lock
 
-    text = _text(context)
     params = context.action["params"]
-    begun = time.monotonic()
-    warehouse = context.settings.warehouse
-    assert isinstance(warehouse, DuckDb)
     with (
         warehouse_lock(
             warehouse.file,
             holder=context.where,
             on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
         ),
-        duckdb.connect(str(warehouse)) as con,
+        duckdb.connect(str(warehouse.file)) as con,
     ):
         context.tell("sql", "running")
         try:
@@ -46,11 +69,46 @@ def step(context: Context) -> StepResult:
             raise StepError(
                 f"the SQL failed: {error}", where=context.where, fix="nothing was changed"
             ) from error
-    for row in rows[:20]:
-        print(*row, sep="\t")
-    name = context.action.get("file") or context.task.id
-    operation = Operation("QUERY", str(name), rows=len(rows), seconds=time.monotonic() - begun)
-    return StepResult(f"{len(statements)} statement{'s' * (len(statements) != 1)}", operations=(operation,))
+    return len(statements), rows
+
+
+def _on_bigquery(
+    context: Context, warehouse: BigQuery, text: str
+) -> tuple[int, list[Any], Mapping[str, Any]]:
+    import sqlglot
+    from google.cloud.bigquery import ScalarQueryParameter
+
+    from adelt_sources import bigquery
+
+    try:
+        statements = [one for one in sqlglot.parse(text, read="bigquery") if one is not None]
+    except sqlglot.errors.ParseError as error:
+        raise context.bad(f"the SQL does not work: {error}", "nothing was changed") from error
+    many = len(statements) > 1
+    script = f"BEGIN TRANSACTION;\n{text.rstrip().rstrip(';')};\nCOMMIT TRANSACTION;" if many else text
+    named = {node.name for one in statements for node in one.find_all(sqlglot.exp.Parameter)}
+    parameters = [
+        ScalarQueryParameter(name, _bigquery_type(value), value)
+        for name, value in context.action["params"].items()
+        if name in named
+    ]
+    labels = {"pipeline": context.plan.pipeline, "task": context.task.task, "run": context.run_id}
+    with bigquery.connected(warehouse, labels) as connection:
+        context.tell("sql", "running")
+        job_id = f"adelt_{context.run_id}_{context.task.task}_{context.attempt}"
+        job = connection.run(script, job_id, where=context.where, parameters=parameters)
+        rows = [] if many else [tuple(row.values()) for row in job.result()]
+        return len(statements), rows, connection.cost.as_dict()
+
+
+def _bigquery_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "BOOL"
+    if isinstance(value, int):
+        return "INT64"
+    if isinstance(value, float):
+        return "FLOAT64"
+    return "DATE" if isinstance(value, date) else "STRING"
 
 
 def _text(context: Context) -> str:
