@@ -18,9 +18,10 @@
 {%- endmacro %}
 
 
-{# Hook before the mart is built: days that raw does not have any more have no rows that could replace theirs. #}
+{# Hook before the mart is built: days that raw does not have any more have no rows that could replace theirs. On
+   BigQuery the statement that replaces days removes those, too (macros/partitions.sql). #}
 {% macro delete_vanished_days(raw) -%}
-    {%- if is_incremental() -%}
+    {%- if is_incremental() and target.type != 'bigquery' -%}
     delete from {{ this }}
     where
         {{ looked_at('report_date') }}
@@ -40,7 +41,7 @@
 
 {% macro bigquery__looked_at(column) -%}
     {#- Literal bounds prune partitions; a pipeline passes the window that it has just loaded. -#}
-    {{ column }} is not null
+    {{ column }} >= date '1900-01-01'
     {%- if var('window_start') %}
         and {{ column }} >= date_sub(date '{{ var("window_start") }}', interval {{ var('late_days') }} day)
     {%- endif -%}

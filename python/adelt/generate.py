@@ -126,8 +126,10 @@ def _table(spec: TableSpec) -> list[str]:
     lines = [
         f"      - name: {spec.table}",
         f"        description: {_text(_described(spec))}",
-        "        columns:",
     ]
+    if spec.dataset not in ENDED:  # a table may refuse a look at its freshness that would read all of it
+        lines += ["        config:", f"          freshness: {{filter: \"{spec.date} >= '1900-01-01'\"}}"]
+    lines += ["        columns:"]
     lines += [_column({"name": c.name, "description": c.description}) for c in spec.columns]
     return lines
 

@@ -4,6 +4,7 @@
     unique_key='report_date',
     on_schema_change='fail',
     pre_hook='{{ delete_vanished_days("int_delivery_merged") }}',
+    meta={'days_of': 'int_delivery_merged'},
     partition_by=by_day_partition('report_date'),
     cluster_by=clustered_by(['platform', 'advertiser_id', 'line_item_id'])
 ) }}
@@ -45,7 +46,9 @@ delivery as (
 
     select * from {{ ref('int_delivery_merged') }}
     {% if is_incremental() %}
-        where report_date in (select report_date from changed_days)
+        where
+            {{ looked_at('report_date') }}
+            and report_date in (select report_date from changed_days)
     {% endif %}
 
 ),

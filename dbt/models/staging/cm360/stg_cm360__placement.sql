@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('cm360', 'placement') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

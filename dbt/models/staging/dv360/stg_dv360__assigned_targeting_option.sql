@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360', 'assigned_targeting_option') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

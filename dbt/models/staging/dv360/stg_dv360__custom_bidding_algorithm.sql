@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360', 'custom_bidding_algorithm') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

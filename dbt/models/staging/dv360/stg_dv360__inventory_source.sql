@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360', 'inventory_source') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360', 'report_standard') }}
+    {{ every_day('date') }}
 
 ),
 

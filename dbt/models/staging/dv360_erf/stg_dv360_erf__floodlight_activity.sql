@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360_erf', 'floodlight_activity') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360_erf', 'universal_channel') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 

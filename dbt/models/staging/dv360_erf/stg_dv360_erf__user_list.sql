@@ -3,6 +3,7 @@ with
 source as (
 
     select * from {{ source('dv360_erf', 'user_list') }}
+    {{ every_day('_snapshot_date') }}
 
 ),
 
