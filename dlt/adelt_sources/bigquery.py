@@ -25,7 +25,14 @@ from adelt_sources.warehouse import BigQuery
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 RETRIES = 5
 RETRY_SECONDS = 60  # how long Google's client goes on trying one request
-_LOST = (api.ServerError, api.TooManyRequests, requests.exceptions.ConnectionError, ConnectionError)
+_LOST = (
+    api.ServerError,
+    api.TooManyRequests,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.Timeout,
+    ConnectionError,
+)
 _WAIT = 0.5  # seconds before the first retry; doubled each time
 _T = TypeVar("_T")
 PATIENT = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -153,7 +160,14 @@ class Connection:
             return int(self.client.query(sql, job_config=config, retry=PATIENT).total_bytes_processed or 0)
 
     def load(
-        self, file: Path, table: str, schema: Sequence[bigquery.SchemaField], job_id: str, *, append: bool
+        self,
+        file: Path,
+        table: str,
+        schema: Sequence[bigquery.SchemaField],
+        job_id: str,
+        *,
+        append: bool,
+        where: str = "",
     ) -> int:
         """Load a Parquet file by a load job, which costs nothing; through the bucket if it is large.
 
@@ -163,6 +177,7 @@ class Connection:
             schema: Columns of the table, which is created from them if it is missing.
             job_id: The job's id: a second call with the same one finds the first one's job.
             append: Add to the table instead of replacing what is in it.
+            where: For errors; the table by default.
 
         Returns:
             Rows loaded.
@@ -185,7 +200,7 @@ class Connection:
         )
         config.parquet_options = options
         target = f"{self.warehouse.project}.{table}"
-        with told(table, self.warehouse), self._source(file, job_id) as source:
+        with told(where or table, self.warehouse), self._source(file, job_id) as source:
 
             def submit() -> bigquery.LoadJob:
                 if isinstance(source, str):

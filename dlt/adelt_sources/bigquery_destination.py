@@ -52,7 +52,7 @@ def swap(connection: Connection, spec: TableSpec, file: Path, what: Swap, job_id
         connection.run(empty_sql(connection, spec, what), f"{job_id}_empty", where=target)
         return
     stage = f"{connection.warehouse.dataset(STAGING)}.{spec.dataset}__{spec.table}__{job_id}"[:1000]
-    loaded = connection.load(file, stage, schema(spec.columns), f"{job_id}_load", append=False)
+    loaded = connection.load(file, stage, schema(spec.columns), f"{job_id}_load", append=False, where=target)
     _check(loaded, what.rows, target)
     connection.run(merge_sql(connection, spec, what, stage), f"{job_id}_merge", where=target)
     connection.drop(stage)

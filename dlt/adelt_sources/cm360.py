@@ -1,11 +1,13 @@
 """Campaign Manager 360 API v5: today's entities of every account, one table per invocation."""
 
+from collections.abc import Sequence
+
 from adelt_sources import cm360_accounts, entities
 from adelt_sources.catalog import TableSpec
 from adelt_sources.cm360_accounts import Profile
 from adelt_sources.entities import Pages
 from adelt_sources.google import Google
-from adelt_sources.run import Fetched, Run
+from adelt_sources.run import Evidence, Fetched, Run
 
 PARAMETERS = ("profile_ids",)
 
@@ -23,6 +25,15 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
     """
     profiles = cm360_accounts.profiles(run, google, spec.qualified)
     return entities.collect(run, spec, {p.account_id: _pages(spec, google, p) for p in profiles})
+
+
+def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:
+    """Convert objects that were kept, without asking the API.
+
+    Raises:
+        SourceError: They do not fit the declaration.
+    """
+    return entities.parse_kept(run, spec, files)
 
 
 def _pages(spec: TableSpec, google: Google, profile: Profile) -> Pages:

@@ -1,15 +1,15 @@
 """Campaign Manager 360 reports: insert a report, run it, wait for its file, download, parse, delete the report."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from adelt_sources import cm360_accounts, report_file, report_rows, reports
+from adelt_sources import cm360_accounts, report_file, reports
 from adelt_sources.catalog import TableSpec
 from adelt_sources.cm360_accounts import Profile
 from adelt_sources.errors import SourceError
 from adelt_sources.google import Google, poll
 from adelt_sources.report_runs import ReportRun, request_hash
-from adelt_sources.run import Fetched, Progress, Run
-from adelt_sources.scope import Scope
+from adelt_sources.run import Evidence, Fetched, Progress, Run
 
 PARAMETERS = ("profile_ids",)
 
@@ -24,23 +24,30 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
     """
     profiles = cm360_accounts.profiles(run, google, spec.qualified)
     notes: list[ReportRun] = []
-    fetched: list[Fetched] = []
     for profile in profiles:
         criteria = _criteria(spec)
         note = ReportRun(run, spec, [profile.account_id], request_hash({"profile": profile.id, **criteria}))
         notes.append(note)
         try:
-            fetched.append(_fetch(run, spec, google, note, profile, criteria))
+            _download(run, spec, google, note, profile, criteria)
         except SourceError as error:
-            note.message = error.what
-            error.report_runs = [other.row() for other in notes]
+            reports.refuse(error, note, notes)
             raise
-    return _together(run, spec, fetched, [profile.account_id for profile in profiles])
+    return reports.finish(run, spec, notes, report_file.campaign_manager)
 
 
-def _fetch(
+def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:
+    """Parse reports that were kept, one for each account, without asking the API.
+
+    Raises:
+        SourceError: A report does not pass its checks.
+    """
+    return reports.parse_kept(run, spec, files, report_file.campaign_manager)
+
+
+def _download(
     run: Run, spec: TableSpec, google: Google, note: ReportRun, profile: Profile, criteria: dict[str, Any]
-) -> Fetched:
+) -> None:
     service = google.service("dfareporting")
     body = {
         "name": f"adelt {spec.source}.{spec.name} {note.request_hash[:12]} {run.id}",
@@ -82,22 +89,6 @@ def _fetch(
         note.download = google.download_media(media, path)
     finally:
         _delete(run, google, service, profile, note.query_id)
-    return reports.parse(run, spec, path, report_file.campaign_manager, note, [profile.account_id])
-
-
-def _together(run: Run, spec: TableSpec, fetched: list[Fetched], accounts: list[int]) -> Fetched:
-    """One file for all accounts, so that one transaction swaps them."""
-    if len(fetched) == 1:
-        return fetched[0]
-    target = run.work_dir / f"{spec.source}.{spec.name}.parquet"
-    report_rows.combine([one.file for one in fetched], target, run.work_dir)
-    return Fetched(
-        file=target,
-        scope=Scope({spec.account: tuple(accounts)}, (spec.date, run.start, run.last_day)),
-        rows=sum(one.rows for one in fetched),
-        bytes=sum(one.bytes for one in fetched),
-        report_runs=[row for one in fetched for row in one.report_runs],
-    )
 
 
 def _criteria(spec: TableSpec) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Display & Video 360 API v4: today's entities of every partner, one table per invocation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from adelt_sources import dv360_accounts, entities
@@ -8,7 +8,7 @@ from adelt_sources.catalog import TableSpec
 from adelt_sources.entities import Pages
 from adelt_sources.errors import InputError
 from adelt_sources.google import Google
-from adelt_sources.run import Fetched, Run
+from adelt_sources.run import Evidence, Fetched, Run
 
 PARAMETERS = ("partner_ids",)
 
@@ -36,6 +36,15 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
             fix="give them access, or name -p partner_ids=...",
         )
     return entities.collect(run, spec, {partner: _pages(spec, google, partner) for partner in partners})
+
+
+def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:
+    """Convert objects that were kept, without asking the API.
+
+    Raises:
+        SourceError: They do not fit the declaration.
+    """
+    return entities.parse_kept(run, spec, files)
 
 
 def _pages(spec: TableSpec, google: Google, partner: int) -> Pages:

@@ -5,6 +5,7 @@ out. So each run makes a fresh query by default and deletes it afterwards; `quer
 request hash in its title.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from adelt_sources.catalog import TableSpec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.google import Google, poll
 from adelt_sources.report_runs import ReportRun, request_hash
-from adelt_sources.run import Fetched, Progress, Run
+from adelt_sources.run import Evidence, Fetched, Progress, Run
 
 PARAMETERS = ("partner_ids", "query")
 
@@ -41,11 +42,20 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
     parameters = _parameters(spec, partners)
     note = ReportRun(run, spec, partners, request_hash(parameters))
     try:
-        return _fetch(run, spec, google, note, parameters, partners, reuse=mode == "reuse")
+        return _fetch(run, spec, google, note, parameters, reuse=mode == "reuse")
     except SourceError as error:
         note.message = error.what
         error.report_runs = [note.row()]
         raise
+
+
+def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:
+    """Parse a report that was kept, without asking the API.
+
+    Raises:
+        SourceError: The report does not pass its checks.
+    """
+    return reports.parse_kept(run, spec, files, report_file.bid_manager)
 
 
 def _fetch(
@@ -54,7 +64,6 @@ def _fetch(
     google: Google,
     note: ReportRun,
     parameters: dict[str, Any],
-    partners: list[int],
     *,
     reuse: bool,
 ) -> Fetched:
@@ -93,7 +102,7 @@ def _fetch(
     finally:
         if not reuse:
             _delete(run, google, queries, note.query_id)
-    return reports.parse(run, spec, path, report_file.bid_manager, note, partners)
+    return reports.finish(run, spec, [note], report_file.bid_manager)
 
 
 def _parameters(spec: TableSpec, partners: list[int]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Every call goes through `Google.execute`, which tells a quota that is used up (s
 limit (wait as told) and from a bad request (show it, do not retry).
 """
 
-import hashlib
 import json
 import random
 import time
@@ -24,7 +23,7 @@ from googleapiclient.errors import HttpError
 from googleapiclient.http import HttpRequest, MediaIoBaseDownload
 
 from adelt_sources.errors import InputError, SourceError
-from adelt_sources.run import Download, Patience, Progress, Run
+from adelt_sources.run import Download, Patience, Progress, Run, downloaded
 
 SCOPES = {
     "displayvideo": "https://www.googleapis.com/auth/display-video",
@@ -122,7 +121,7 @@ class Google:
                 size = out.tell()
                 total = int(status.total_size) if status and status.total_size else None
                 self._run.tell(Progress("fetch", "downloading the report", bytes=size, total_bytes=total))
-        return _downloaded(target)
+        return downloaded(target)
 
     def download_url(self, url: str, target: Path) -> Download:
         """Fetch a signed URL in ranges; after an interruption it goes on where it was.
@@ -160,7 +159,7 @@ class Google:
                 raise requests.ConnectionError(f"the body ended after {size} of {total} bytes")
 
         retrying(rest, self._run, f"GET {place}")
-        return _downloaded(target)
+        return downloaded(target)
 
 
 def retrying(call: Callable[[], Any], run: Run, what: str) -> Any:
@@ -291,9 +290,3 @@ def _next_midnight_pacific() -> datetime:
 def _total(answer: requests.Response, have: int) -> int | None:
     length = answer.headers.get("Content-Length")
     return have + int(length) if length and length.isdigit() else None
-
-
-def _downloaded(path: Path) -> Download:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Download(path, path.stat().st_size, digest)

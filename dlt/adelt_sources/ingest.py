@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adelt_sources.catalog import TableSpec, table_spec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.light import without
 from adelt_sources.run import Fetched, Patience, Progress, Run
 from adelt_sources.warehouse import Warehouse
+
+if TYPE_CHECKING:  # most runs keep nothing, and need not pay for how it is done
+    from adelt_sources.landing import Keeper, Landing, Status
 
 # What this process never uses, although it is installed for others.
 _UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
@@ -37,6 +40,7 @@ class Ingest:
         params: Parameters of the source, as text.
         google_endpoint: Base URL of another server that speaks the Google APIs (the sandbox); None is Google.
         patience: How long to wait and how often to try.
+        landing: Where the files are kept as they came; None keeps none.
     """
 
     source: str
@@ -49,6 +53,7 @@ class Ingest:
     params: Mapping[str, str] = field(default_factory=dict)
     google_endpoint: str | None = None
     patience: Patience = field(default_factory=Patience)
+    landing: "Landing | None" = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
     folder = (job.work_dir / job.run_id / f"{job.source}.{job.table}").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    keeper = _keeper(job, spec)
     run = Run(
         id=job.run_id,
         start=job.start,
@@ -106,22 +112,28 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         patience=job.patience,
         google_endpoint=job.google_endpoint,
         tell=on_progress,
+        keeper=keeper.keep if keeper else None,
     )
     begun = time.monotonic()
+    fetched: Fetched | None = None
     # dlt takes as long to import as a small report takes to come: both at once.
     importing = threading.Thread(target=importlib.import_module, args=("adelt_sources.load",), daemon=True)
     importing.start()
     try:
         try:
-            fetched: Fetched = source.fetch(run, spec, Google(run))
+            fetched = source.fetch(run, spec, Google(run))
         finally:
             importing.join()
+        assert fetched is not None
         fetched_at = time.monotonic()
         cost = _load(job, spec, run, fetched)
     except SourceError as error:
         if error.report_runs:
             _note_failure(job, spec, run, error.report_runs)
+        if fetched is None:  # otherwise the files are good, and only the load has to be done again
+            _settle(keeper, run, "refused", message=error.what)
         raise
+    _settle(keeper, run, "loaded", rows=fetched.rows)
     shutil.rmtree(folder)
     _remove_if_empty(folder.parent)
     on_progress(
@@ -174,6 +186,26 @@ def _note_failure(job: Ingest, spec: TableSpec, run: Run, rows: list[dict[str, A
     except SourceError as error:
         run.tell(Progress("load", f"the failed report could not be noted: {error.what}"))
     file.unlink()
+
+
+def _keeper(job: Ingest, spec: TableSpec) -> "Keeper | None":
+    if job.landing is None:
+        return None
+    from adelt_sources.landing import Keeper
+
+    return Keeper(job.landing, spec)
+
+
+def _settle(
+    keeper: "Keeper | None", run: Run, status: "Status", *, rows: int | None = None, message: str = ""
+) -> None:
+    """Write down what became of the evidence; it is there even if that fails."""
+    if keeper is None:
+        return
+    try:
+        keeper.settle(status, rows=rows, message=message)
+    except SourceError as error:
+        run.tell(Progress("keep", f"the evidence could not be marked as {status}: {error.what}"))
 
 
 def _check_window(job: Ingest) -> None:

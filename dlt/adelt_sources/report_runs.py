@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from adelt_sources.catalog import Column, Scalar, TableSpec
 from adelt_sources.report_file import ReportFile
 from adelt_sources.report_rows import Checked
-from adelt_sources.run import Download, Run
+from adelt_sources.run import Download, Evidence, Run
 from adelt_sources.types import arrow_schema
 
 TABLE = "_report_runs"
@@ -84,6 +84,22 @@ class ReportRun:
         """Note a state of the report the first time it is seen."""
         if not self.states or self.states[-1]["state"] != state:
             self.states.append({"state": state, "at": datetime.now(UTC).isoformat(timespec="milliseconds")})
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is needed, beside the file, to parse the report again."""
+        return {
+            "account_ids": self.account_ids,
+            "request_hash": self.request_hash,
+            "query_id": self.query_id,
+            "report_id": self.report_id,
+            "states": self.states,
+        }
+
+    @classmethod
+    def of(cls, run: Run, spec: TableSpec, evidence: Evidence) -> "ReportRun":
+        """The report that a kept file is of."""
+        return cls(run, spec, **evidence.facts)
 
     def row(self) -> dict[str, Any]:
         """The row for the table."""

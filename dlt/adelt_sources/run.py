@@ -1,6 +1,7 @@
 """What one invocation knows: its table, window, parameters, patience, and whom it tells about progress."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -45,6 +46,22 @@ class Patience:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """A file as the source gave it, and what is needed to parse it again without asking the source.
+
+    Attributes:
+        path: The file.
+        facts: What the file does not say itself, for example the report's id; fits into JSON.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+
+
+Keep = Callable[["Run", Sequence[Evidence], Scope], None]
+
+
+@dataclass(frozen=True)
 class Run:
     """One invocation: one table, one window.
 
@@ -57,6 +74,7 @@ class Run:
         patience: How long to wait and how often to try.
         google_endpoint: Base URL of another server that speaks the Google APIs (the sandbox); None is Google.
         tell: Called with news.
+        keeper: Called with the run, its files as they came and the rows they stand for; None keeps nothing.
         started_at: When the run began; ends up in `_loaded_at`.
     """
 
@@ -68,6 +86,7 @@ class Run:
     patience: Patience
     google_endpoint: str | None
     tell: Callable[[Progress], None]
+    keeper: Keep | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -79,6 +98,19 @@ class Run:
     def days(self) -> list[date]:
         """Days of the window."""
         return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
+
+    def keep(self, files: Sequence[Evidence], scope: Scope) -> None:
+        """Keep files as they came, if somebody wants them; to be called before they are parsed.
+
+        Args:
+            files: The files.
+            scope: The rows they stand for.
+
+        Raises:
+            SourceError: They cannot be kept.
+        """
+        if self.keeper:
+            self.keeper(self, files, scope)
 
     def ids(self, name: str) -> list[int]:
         """A parameter that lists ids (`1001,1002`); empty when it is not given.
@@ -101,7 +133,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that was fetched whole.
+    """A file that is whole.
 
     Attributes:
         path: Where it is.
@@ -112,6 +144,13 @@ class Download:
     path: Path
     bytes: int
     sha256: str
+
+
+def downloaded(path: Path) -> Download:
+    """A file that is whole, with its size and checksum."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Download(path, path.stat().st_size, digest)
 
 
 @dataclass(frozen=True)
@@ -125,7 +164,6 @@ class Fetched:
         bytes: Bytes that were downloaded or read.
         report_runs: One row for `_report_runs` for each report that was run.
         warnings: What the user should know although it worked.
-        evidence: Files to keep if the load fails.
     """
 
     file: Path

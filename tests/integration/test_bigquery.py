@@ -1,0 +1,369 @@
+"""The swap on BigQuery: real clients against the emulator; what is asked is looked at, too."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bq import Reader
+
+import adelt_sandbox
+from adelt_sandbox import bigquery as emulated
+from adelt_sources.bigquery import connected
+from adelt_sources.bigquery_destination import STAGING, empty_sql, merge_sql
+from adelt_sources.bigquery_tables import ensure_table
+from adelt_sources.catalog import Column, ListOf, Record, Scalar, TableSpec
+from adelt_sources.errors import InputError, SourceError
+from adelt_sources.load import Part, load
+from adelt_sources.scope import Scope, Swap
+from adelt_sources.types import arrow_schema
+from adelt_sources.warehouse import BigQuery
+
+JAN = Scope({"account": (1,)}, ("day", date(2026, 1, 1), date(2026, 1, 31)))
+COLUMNS = (
+    Column("day", Scalar("date"), "The day"),
+    Column("account", Scalar("bigint"), "The account"),
+    Column("value", Scalar("bigint"), "The value"),
+    Column("tags", ListOf(Record({"name": Scalar("text"), "ids": ListOf(Scalar("bigint"))})), "Nested"),
+)
+
+
+def spec_of(name, columns=COLUMNS, partition="day"):
+    """A declaration of a table `raw_x.<name>`."""
+    return TableSpec(
+        "s", name, "raw_x", name, "A table", ("day", "account"), "replace_window", "account", "day", columns, partition,
+        ("account",) if partition else (), 0,
+    )  # fmt: skip
+
+
+def day(number):
+    return date(2026, 1, number)
+
+
+@pytest.fixture(scope="module")
+def places():
+    """A sandbox (it issues the tokens) and a BigQuery."""
+    with (
+        adelt_sandbox.running() as sandbox,
+        emulated.running(buckets=sandbox.buckets) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in {**sandbox.env, **emulator.env}.items():
+            patch.setenv(name, value)
+        yield sandbox, emulator
+
+
+@pytest.fixture
+def warehouse(places, tmp_path, request):
+    """Load rows into a table of the test's own, and look at it."""
+    _, emulator = places
+    emulator.set_faults([])
+    emulator.requests()
+
+    class Warehouse:
+        name = request.node.name.partition("[")[0][:60]
+        spec = spec_of(name)
+        target = BigQuery(emulator.project, labels={"tool": "adelt"})
+        reader = Reader(emulator)
+        place = emulator
+
+        def file(self, rows, schema=None):
+            schema = schema or arrow_schema(self.spec.columns)
+            table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=False)) for row in rows], schema)
+            path = tmp_path / f"part{time.monotonic_ns()}.parquet"
+            pq.write_table(table, path)
+            return path
+
+        def load(self, rows, scope, schema=None, **target):
+            part = Part(self.name, self.file(rows, schema), scope, self.spec)
+            where = dataclasses.replace(self.target, **target)
+            return load("s__t", "raw_x", [part], warehouse=where, work_dir=tmp_path, labels={"run": "R 1"})
+
+        def rows(self):
+            found = self.reader.table(f"raw_x.{self.name}")
+            return sorted((row["day"], row["account"], row["value"]) for row in found)
+
+        def staged(self):
+            return [table.table_id for table in self.reader.client.list_tables(STAGING)]
+
+    return Warehouse()
+
+
+def test_a_window_of_one_account_is_replaced_and_nothing_else(warehouse):
+    warehouse.load([(day(1), 1, 10), (day(2), 1, 20), (day(1), 2, 99), (date(2026, 2, 1), 1, 7)], None)
+    warehouse.load([(day(1), 1, 11)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 11), (day(1), 2, 99), (date(2026, 2, 1), 1, 7)]
+    assert warehouse.staged() == []
+
+
+def test_rows_outside_the_scope_never_come_in(warehouse):
+    warehouse.load([(day(1), 1, 11), (day(1), 2, 5)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 11)]
+
+
+def test_an_empty_report_empties_its_window_without_a_staging_table(warehouse):
+    warehouse.load([(day(1), 1, 10), (day(1), 2, 99)], None)
+    warehouse.load([], JAN)
+    assert warehouse.rows() == [(day(1), 2, 99)]
+    loads = [r for r in warehouse.place.requests() if r["path"].startswith("/upload/")]
+    assert len(loads) == 1  # of the first load
+
+
+def test_loading_twice_leaves_the_same_rows(warehouse):
+    for _ in range(2):
+        warehouse.load([(day(1), 1, 10), (day(2), 1, 20)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 10), (day(2), 1, 20)]
+
+
+def test_merge_replaces_rows_by_key(warehouse):
+    warehouse.load([(day(1), 1, 10), (day(2), 1, 20)], None)
+    warehouse.load([(day(2), 1, 21), (day(3), 1, 30)], Scope({}, keys=("day", "account")))
+    assert warehouse.rows() == [(day(1), 1, 10), (day(2), 1, 21), (day(3), 1, 30)]
+
+
+def test_replace_makes_the_table_the_last_load(warehouse):
+    warehouse.load([(day(1), 1, 10), (day(2), 2, 20)], None)
+    warehouse.load([(day(3), 3, 30)], Scope({}))
+    assert warehouse.rows() == [(day(3), 3, 30)]
+
+
+def test_nested_columns_are_records_and_lists(warehouse):
+    tags = [{"name": "a", "ids": [1, 2]}, {"name": "b", "ids": []}]
+    warehouse.load([(day(1), 1, 10, tags)], JAN)
+    table = warehouse.reader.client.get_table(f"raw_x.{warehouse.name}")
+    field = table.schema[3]
+    assert (field.field_type, field.mode) == ("RECORD", "REPEATED")
+    assert [(f.name, f.mode) for f in field.fields] == [("name", "NULLABLE"), ("ids", "REPEATED")]
+    rows = warehouse.reader.rows(
+        f"SELECT t.name, i FROM raw_x.{warehouse.name} CROSS JOIN UNNEST(tags) AS t CROSS JOIN UNNEST(t.ids) AS i"
+    )
+    assert sorted(rows) == [("a", 1), ("a", 2)]
+
+
+def test_every_parquet_load_asks_for_list_inference_and_says_what_it_is_for(warehouse):
+    warehouse.load([(day(1), 1, 10)], JAN, max_bytes=10**9)
+    warehouse.load([(day(1), 1, 10)], None)
+    asked = warehouse.place.requests()
+    loads = [r["body"]["configuration"] for r in asked if r["path"].startswith("/upload/")]
+    assert len(loads) == 2
+    assert all(load["load"]["parquetOptions"] == {"enableListInference": True} for load in loads)
+    merge = next(r["body"] for r in asked if "MERGE" in str(r["body"]))
+    for configuration in [*loads, merge["configuration"]]:
+        assert configuration["labels"] == {"tool": "adelt", "table": warehouse.name, "run": "r_1"}
+    assert merge["configuration"]["query"]["maximumBytesBilled"] == str(10**9)
+    assert merge["configuration"]["jobTimeoutMs"] == "1800000"
+    assert merge["jobReference"]["location"] == "EU"
+
+
+def test_tables_are_made_as_declared(warehouse):
+    warehouse.load([], JAN, require_partition_filter=True, partition_expiration_days=30)
+    made = next(
+        r["body"] for r in warehouse.place.requests() if r["path"].endswith("/datasets/raw_x/tables") and r["body"]
+    )
+    assert made["timePartitioning"] == {"type": "DAY", "field": "day", "expirationMs": str(30 * 24 * 3600 * 1000)}
+    assert made["requirePartitionFilter"] is True
+    assert made["clustering"] == {"fields": ["account"]}
+    assert made["labels"] == {"tool": "adelt"}
+    assert made["schema"]["fields"][0]["description"] == "The day"
+    assert made["description"] == "A table"
+
+
+def test_the_statements_name_only_literal_days_and_accounts(warehouse):
+    """What BigQuery would scan is the partitions that the literals name, however large the table is."""
+    with connected(warehouse.target) as connection:
+        merge = merge_sql(connection, warehouse.spec, Swap(JAN, 1), "st.t")
+        empty = empty_sql(connection, warehouse.spec, Swap(JAN, 0))
+    bound = "`account` IN (1) AND {}`day` BETWEEN DATE '2026-01-01' AND DATE '2026-01-31'"
+    assert f"WHEN NOT MATCHED BY SOURCE AND t.{bound.format('t.')} THEN DELETE" in merge
+    assert f"WHERE {bound.format('')}) AS s ON FALSE" in merge
+    assert empty.endswith(f"WHERE {bound.format('')}")
+    assert "SELECT" not in merge.replace("(SELECT `day`", "", 1)  # no subquery: one that is dynamic does not prune
+
+
+def test_a_large_file_goes_through_the_bucket_and_does_not_stay(warehouse, places):
+    from google.cloud import storage
+
+    bucket = storage.Client("p").create_bucket("adelt-staging-test")
+    warehouse.load([(day(1), 1, 10)], JAN, bucket=bucket.name, stage_above=1)
+    assert warehouse.rows() == [(day(1), 1, 10)]
+    body = next(r["body"] for r in warehouse.place.requests() if "sourceUris" in str(r["body"]))
+    (uri,) = body["configuration"]["load"]["sourceUris"]
+    assert uri.startswith("gs://adelt-staging-test/staging/")
+    assert list(bucket.list_blobs()) == []
+
+
+@pytest.mark.parametrize("rows", [[(day(1), 1, 10)], []])
+@pytest.mark.parametrize("call", ["POST /upload/", "POST .*/jobs$"])
+def test_a_lost_answer_is_asked_about_and_nothing_is_loaded_twice(warehouse, call, rows):
+    warehouse.load([(day(1), 1, 7), (day(1), 2, 99)], None)
+    warehouse.place.set_faults([{"match": call, "fault": "lost", "times": 1}])
+    warehouse.load(rows, JAN)
+    assert warehouse.rows() == sorted([*rows, (day(1), 2, 99)])
+
+
+def test_a_lost_answer_to_an_append_appends_once(warehouse):
+    warehouse.place.set_faults([{"match": "POST /upload/", "fault": "lost", "times": 1}])
+    warehouse.load([(day(1), 1, 7)], None)
+    assert warehouse.rows() == [(day(1), 1, 7)]
+
+
+def test_a_busy_service_is_tried_again(warehouse):
+    warehouse.place.set_faults(
+        [
+            {"match": "POST /upload/", "fault": "http", "status": 503, "reason": "backendError", "times": 2},
+            {"match": "POST .*/jobs$", "fault": "http", "status": 503, "reason": "backendError", "times": 2},
+        ]
+    )
+    warehouse.load([(day(1), 1, 7)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "what", "fix"),
+    [
+        ({"status": 403, "reason": "accessDenied"}, InputError, "not allowed", "docs/roles.md"),
+        ({"status": 403, "reason": "quotaExceeded"}, SourceError, "quota of BigQuery is used up", "wait"),
+        ({"status": 400, "reason": "invalid"}, InputError, "BigQuery refused", "adelt doctor"),
+    ],
+)
+@pytest.mark.parametrize("call", ["POST /upload/", "POST .*/jobs$", "POST .*/tables$", "GET .*/datasets/raw_x$"])
+def test_what_the_service_refuses_is_told_and_changes_nothing(warehouse, call, fault, kind, what, fix):
+    fault = {"match": call, "fault": "http", "times": 99, "message": "because", **fault}
+    if call != "POST .*/tables$":
+        warehouse.load([(day(1), 1, 10)], None)
+    else:
+        warehouse.spec = dataclasses.replace(warehouse.spec, table=f"new_{time.monotonic_ns()}")
+    warehouse.place.set_faults([fault])
+    with pytest.raises(kind) as error:
+        warehouse.load([(day(2), 1, 20)], JAN)
+    assert type(error.value) is kind
+    assert what in error.value.what
+    assert fix in error.value.fix
+    assert "raw_x" in error.value.where
+    warehouse.place.set_faults([])
+    if call != "POST .*/tables$":
+        assert warehouse.rows() == [(day(1), 1, 10)] * len(warehouse.rows())
+
+
+def test_a_dataset_elsewhere_is_told_before_anything_is_loaded(warehouse):
+    warehouse.load([(day(1), 1, 10)], None)
+    with pytest.raises(InputError, match="the dataset is in EU, the target says US"):
+        warehouse.load([(day(1), 1, 11)], JAN, location="US")
+    assert warehouse.rows() == [(day(1), 1, 10)]
+
+
+def test_a_table_with_another_schema_is_told_before_anything_is_loaded(warehouse):
+    warehouse.load([(day(1), 1, 10)], None)
+    other = (COLUMNS[0], COLUMNS[1], Column("value", Scalar("text"), ""), COLUMNS[3])
+    warehouse.spec = spec_of(warehouse.name, other)
+    with pytest.raises(InputError, match="column `value` is INT64, declared is STRING"):
+        warehouse.load([(day(1), 1, "x")], JAN)
+    warehouse.spec = spec_of(warehouse.name, partition="")
+    with pytest.raises(InputError, match="partitioned by day, declared is nothing"):
+        warehouse.load([(day(1), 1, 11)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 10)]
+
+
+def test_a_new_column_and_a_new_field_in_a_record_are_added(warehouse):
+    warehouse.load([(day(1), 1, 10, [{"name": "a", "ids": [1]}])], None)
+    nested = ListOf(Record({"name": Scalar("text"), "ids": ListOf(Scalar("bigint")), "extra": Scalar("text")}))
+    warehouse.spec = spec_of(
+        warehouse.name, (*COLUMNS[:3], Column("tags", nested, ""), Column("note", Scalar("text"), "New"))
+    )
+    warehouse.load([(day(2), 1, 20, [{"name": "b", "ids": [], "extra": "x"}], "n")], JAN)
+    rows = warehouse.reader.rows(
+        f"SELECT value, note, t.extra FROM raw_x.{warehouse.name} CROSS JOIN UNNEST(tags) AS t"
+    )
+    assert rows == [(20, "n", "x")]
+
+
+def test_a_stale_staging_table_is_never_loaded(warehouse):
+    """Left by a killed run: another run has a staging table of its own."""
+    warehouse.place.set_faults([{"match": "POST .*/jobs$", "fault": "http", "status": 400, "reason": "invalid"}])
+    with pytest.raises(InputError):
+        warehouse.load([(day(1), 1, 10)], JAN)
+    assert len(warehouse.staged()) == 1
+    warehouse.load([(day(2), 1, 20)], JAN)
+    assert warehouse.rows() == [(day(2), 1, 20)]
+    with connected(warehouse.target) as connection:
+        for table in warehouse.staged():
+            connection.drop(f"{STAGING}.{table}")
+
+
+def test_wrong_credentials_are_bad_input(warehouse, places, monkeypatch, tmp_path):
+    sandbox, _ = places
+    key = json.loads(sandbox.credentials.read_text())
+    other = json.loads(sandbox.other_credentials.read_text())
+    broken = tmp_path / "key.json"
+    broken.write_text(json.dumps({**key, "private_key": other["private_key"]}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(broken))
+    with pytest.raises(InputError, match="the credentials do not work") as error:
+        warehouse.load([(day(1), 1, 10)], JAN)
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in error.value.fix
+
+
+def test_two_environments_side_by_side(warehouse):
+    for prefix, value in (("dev_", 1), ("stg_", 2)):
+        warehouse.load([(day(1), 1, value)], JAN, prefix=prefix)
+    found = {
+        prefix: warehouse.reader.table(f"{prefix}raw_x.{warehouse.name}")[0]["value"] for prefix in ("dev_", "stg_")
+    }
+    assert found == {"dev_": 1, "stg_": 2}
+
+
+def test_making_a_table_twice_makes_it_once(warehouse):
+    with connected(warehouse.target) as connection:
+        connection.ensure_dataset("raw_x")
+        assert [ensure_table(connection, warehouse.spec) for _ in range(2)] == [True, False]
+
+
+LOADER = """
+import sys, pyarrow.parquet as pq
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_bigquery import JAN, spec_of
+from adelt_sources.load import Part, load
+from adelt_sources.warehouse import BigQuery
+print("begin", flush=True)
+load("s__t", "raw_x", [Part({name!r}, Path({file!r}), JAN, spec_of({name!r}))],
+     warehouse=BigQuery({project!r}), work_dir=Path({work!r}))
+"""
+
+
+@pytest.mark.timeout(200)
+def test_killed_at_ten_moments_it_ends_the_same(warehouse, tmp_path):
+    """Ten loads are killed at moments spread over a load's length; then one runs to its end."""
+    old = [(day(1), 1, 1), (day(5), 1, 2), (day(1), 2, 99)]
+    warehouse.load(old, None)
+    new = [(day(number), 1, number * 10) for number in range(1, 20)]
+    file = warehouse.file(new)
+    script = LOADER.format(
+        tests=str(Path(__file__).parent), name=warehouse.name, file=str(file), project=warehouse.target.project,
+        work=str(tmp_path / "work"),
+    )  # fmt: skip
+    after = sorted([*new, (day(1), 2, 99)])
+    # Each job takes a while, so that the moments fall between and into them.
+    warehouse.place.set_faults(
+        [{"match": "POST .*(/jobs|/tables)$", "fault": "hold", "seconds": 0.15, "times": 500}]
+    )
+    for moment in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env=dict(os.environ), stdout=subprocess.PIPE, start_new_session=True
+        )
+        process.stdout.readline()
+        time.sleep(0.2 + 0.12 * moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert warehouse.rows() in (sorted(old), after)  # whatever the moment: the old rows, or the new
+    warehouse.place.set_faults([])
+    subprocess.run([sys.executable, "-c", script], env=dict(os.environ), check=True, stdout=subprocess.DEVNULL)
+    assert warehouse.rows() == after
