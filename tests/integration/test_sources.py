@@ -18,6 +18,7 @@ from adelt_sources.catalog import catalog
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.ingest import Ingest, ingest
 from adelt_sources.run import Patience
+from adelt_sources.warehouse import DuckDb
 
 NOW = "2026-01-20T06:00:00Z"
 WINDOW = (date(2026, 1, 12), date(2026, 1, 20))
@@ -66,7 +67,15 @@ def bring(sandbox, tmp_path):
             **params,
         ):
             job = Ingest(
-                source, table, *window, run_id, self.warehouse, self.work, params, sandbox.url, patience
+                source,
+                table,
+                *window,
+                run_id,
+                DuckDb(self.warehouse),
+                self.work,
+                params,
+                sandbox.url,
+                patience,
             )
             return ingest(job, on_progress)
 
