@@ -14,7 +14,7 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from adelt_sources.catalog import TableSpec
-from adelt_sources.errors import SourceError
+from adelt_sources.errors import InputError, SourceError
 from adelt_sources.lock import warehouse_lock
 from adelt_sources.scope import Scope, Swap
 from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
@@ -151,6 +151,14 @@ def _prepared(name: str, dataset: str, parts: Sequence[Part], destination: Any, 
     source = dlt.source(lambda: [_resource(part) for part in parts], name=name)
     pipeline.extract(source(), loader_file_format="parquet")
     pipeline.normalize()
+    for part in parts:
+        if part.table not in pipeline.default_schema.tables:
+            called = pipeline.default_schema.naming.normalize_table_identifier(part.table)
+            raise InputError(
+                f"the table cannot be called `{part.table}`: dlt would call it `{called}`",
+                where=f"{dataset}.{part.table}",
+                fix="use lower case letters, digits and single underscores",
+            )
     return pipeline
 
 

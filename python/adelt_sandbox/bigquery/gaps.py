@@ -23,6 +23,7 @@ def apply() -> None:
     import bqemulator.sql.inner_query as query
     import bqemulator.sql.rewriter.create_table_schema_ctas as ctas
     import bqemulator.storage.type_map as types
+    from bqemulator.catalog.memory_repository import MemoryCatalogRepository
     from bqemulator.sql.translator import SQLTranslator
     from bqemulator.storage.engine import DuckDBEngine
     from bqemulator.versioning.snapshots import SnapshotManager
@@ -62,10 +63,34 @@ def apply() -> None:
     # Two tables of one name in two datasets are two tables.
     plain_schema = query.build_catalog_schema
     query.build_catalog_schema = lambda sql, **more: {} if _ambiguous(sql) else plain_schema(sql, **more)
+    # A table whose schema gains columns or fields has them.
+    plain_update = MemoryCatalogRepository.update_table
+
+    def update_table(self: Any, table: Any) -> Any:
+        done = plain_update(self, table)
+        if table.table_type == "TABLE":
+            _grow(self._engine, table)
+        return done
+
+    MemoryCatalogRepository.update_table = update_table
     # Fields of records may have names that DuckDB's SQL reserves (`offset`, `end`).
     types.bq_schema_to_duckdb_columns = tables.bq_schema_to_duckdb_columns = _columns
     plain = types._split_name_type
     types._split_name_type = lambda token: _unquoted(*plain(token))
+
+
+def _grow(engine: Any, table: Any) -> None:
+    """Give the stored table the columns and fields that its schema has gained."""
+    from bqemulator.api.routes.tables import _field_to_rest
+    from bqemulator.storage.sql_identifiers import quoted_table_ref
+
+    name = quoted_table_ref(table.project_id, table.dataset_id, table.table_id)
+    stored = {row[0]: row[1] for row in engine.execute(f"DESCRIBE {name}").fetchall()}
+    for column, type_ in _columns([_field_to_rest(field) for field in table.schema_.fields]):
+        if column not in stored:
+            engine.execute(f'ALTER TABLE {name} ADD COLUMN "{column}" {type_}')
+        elif "STRUCT" in type_ and type_.replace('"', "").upper() != stored[column].replace('"', "").upper():
+            engine.execute(f'ALTER TABLE {name} ALTER COLUMN "{column}" SET DATA TYPE {type_}')
 
 
 def _exact(result: Any) -> Any:
