@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adelt import targets
 from adelt.errors import InputError
-from adelt_sources.warehouse import DuckDb, Warehouse
+from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
 
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # shorter values would blank out innocent text
@@ -34,6 +34,9 @@ class Settings:
         google_endpoint: Another server that speaks the Google APIs (ADELT_GOOGLE_ENDPOINT); None is Google.
         patience: Seconds of polling and retrying that differ from the defaults of adelt_sources
             (ADELT_POLL_MIN, ADELT_POLL_MAX, ADELT_POLL_DEADLINE, ADELT_RETRY_MIN, ADELT_RETRY_MAX, ADELT_ATTEMPTS).
+        landing: Where files are kept as they came (ADELT_LANDING, a folder or gs:// URL, or `off`; default `landing/` in
+            the target's bucket); empty keeps none.
+        landing_days: How many days they are kept (ADELT_LANDING_DAYS, default 400).
     """
 
     project: Path
@@ -42,6 +45,13 @@ class Settings:
     target: str = "local"
     google_endpoint: str | None = None
     patience: Mapping[str, float] = field(default_factory=dict)
+    landing: str = ""
+    landing_days: int = 400
+
+    @property
+    def impersonate(self) -> str:
+        """Service account to act as in the cloud; empty acts as the credentials themselves."""
+        return self.warehouse.impersonate if isinstance(self.warehouse, BigQuery) else ""
 
     @property
     def environment(self) -> str:
@@ -82,13 +92,16 @@ def load(target: str | None = None) -> Settings:
     for name, variable in _NUMBERS.items():
         if text := os.environ.get(variable):
             patience[name] = _number(text, variable)
+    warehouse = targets.find(target, project, home, os.environ)
     return Settings(
         project=project,
         home=home,
-        warehouse=targets.find(target, project, home, os.environ),
+        warehouse=warehouse,
         target=target,
         google_endpoint=(os.environ.get("ADELT_GOOGLE_ENDPOINT") or "").rstrip("/") or None,
         patience=patience,
+        landing=_landing(os.environ.get("ADELT_LANDING", ""), project, warehouse),
+        landing_days=int(_number(os.environ.get("ADELT_LANDING_DAYS") or "400", "ADELT_LANDING_DAYS", "days")),
     )
 
 
@@ -180,11 +193,20 @@ def take_handover() -> Handover:
     )
 
 
-def _number(text: str, variable: str) -> float:
+def _landing(text: str, project: Path, warehouse: Warehouse) -> str:
+    """A place as a URL or whole path; empty when nothing is kept."""
+    if text == "off":
+        return ""
+    if text:
+        return text.rstrip("/") if "://" in text else str((project / text).resolve())
+    return f"gs://{warehouse.bucket}/landing" if isinstance(warehouse, BigQuery) and warehouse.bucket else ""
+
+
+def _number(text: str, variable: str, unit: str = "seconds") -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if value < 0:
-        raise InputError(f"`{text}` is not a number of seconds", where=variable, fix="write it like 2.5")
+        raise InputError(f"`{text}` is not a number of {unit}", where=variable, fix="write it like 30")
     return value

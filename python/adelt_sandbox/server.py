@@ -106,6 +106,13 @@ def serve(
             sandbox.close()
 
 
+def buckets_of(state_dir: Path) -> Path:
+    """Folder of a sandbox in which an object of a user's bucket is a file."""
+    from gcp_storage_emulator.settings import STORAGE_DIR
+
+    return state_dir.resolve() / "buckets" / str(STORAGE_DIR)
+
+
 def print_usage(config: Config) -> None:
     """Say where the sandbox is and what to set so that clients find it."""
     print(
@@ -143,9 +150,7 @@ class Running:
     @property
     def buckets(self) -> Path:
         """Folder in which `gs://bucket/name`, of a bucket that a user made, is the file `bucket/name`."""
-        from gcp_storage_emulator.settings import STORAGE_DIR
-
-        return self.state_dir / "buckets" / str(STORAGE_DIR)
+        return buckets_of(self.state_dir)
 
     @property
     def env(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import definitions, ingest, runs, sandbox
+from adelt.cli import definitions, ingest, replay, runs, sandbox
 from adelt.cli.app import app
 
 
@@ -11,6 +11,7 @@ def register() -> None:
     app.command()(runs.run)
     app.command()(runs.task)
     app.command()(ingest.ingest)
+    app.command()(replay.replay)
     app.command()(runs.runs)
     app.command()(definitions.tables)
     app.command()(definitions.schema)

@@ -26,9 +26,11 @@ def sandbox(
     report_seconds: Annotated[
         float, typer.Option("--report-seconds", help="Real seconds a report needs.")
     ] = 1.0,
+    bigquery: Annotated[bool, typer.Option("--bigquery", help="A BigQuery beside it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say where it is as JSON.")] = False,
 ) -> None:
     """Start a local server that speaks the Google APIs; Ctrl-C ends it."""
+    from contextlib import ExitStack
     from datetime import UTC, datetime
 
     from adelt import settings
@@ -47,16 +49,29 @@ def sandbox(
     except ImportError as error:
         raise InputError(f"the sandbox is not installed ({error.name} is missing)", fix=_EXTRA) from error
 
-    def ready(config: Any) -> None:
-        from adelt_sandbox.server import environment
+    more: dict[str, str] = {}
 
-        print_json({"url": config.url, "env": environment(config)})
+    def ready(config: Any) -> None:
+        from adelt_sandbox.server import environment, print_usage
+
+        if as_json:
+            print_json({"url": config.url, "env": {**environment(config), **more}})
+            return
+        print_usage(config)
+        for name, value in more.items():
+            print(f"export {name}={value}", flush=True)
 
     try:
-        serve(
-            host, port, seed, size, instant, folder,
-            report_seconds=report_seconds, on_ready=ready if as_json else None,
-        )  # fmt: skip
+        with ExitStack() as stack:
+            if bigquery:
+                from adelt_sandbox import bigquery as emulator
+                from adelt_sandbox.server import buckets_of
+
+                running = emulator.running(buckets=buckets_of(folder), state_dir=folder)
+                more.update(stack.enter_context(running).env)
+            serve(
+                host, port, seed, size, instant, folder, report_seconds=report_seconds, on_ready=ready
+            )  # fmt: skip
     except OSError as error:
         raise AdeltError(
             f"the sandbox cannot listen: {error.strerror or error}",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adelt.definition.templates import as_text
+from adelt.errors import InputError
 from adelt.ledger.rows import Operation
 from adelt.settings import Settings
 from adelt.steps.context import Context, StepResult
@@ -11,6 +12,7 @@ from adelt.window import Interval
 
 if TYPE_CHECKING:
     from adelt_sources.ingest import IngestResult
+    from adelt_sources.landing import Landing
 
 
 def run(
@@ -54,8 +56,26 @@ def run(
         params={name: as_text(value) for name, value in params.items()},
         google_endpoint=settings.google_endpoint,
         patience=Patience(**{**settings.patience, **_attempts(settings.patience)}),  # type: ignore[arg-type]
+        landing=landing_of(settings) if settings.landing else None,
     )
     return ingest(job, on_progress)
+
+
+def landing_of(settings: Settings) -> "Landing":
+    """Where files are kept as they came.
+
+    Raises:
+        InputError: They are not kept.
+    """
+    from adelt_sources.landing import Landing
+
+    if not settings.landing:
+        raise InputError(
+            "the files of sources are not kept here",
+            where="ADELT_LANDING",
+            fix="set it to a folder or gs://BUCKET/landing; what is ingested from then on can be replayed",
+        )
+    return Landing(settings.landing, settings.impersonate)
 
 
 def _attempts(patience: Mapping[str, float]) -> dict[str, int]:
