@@ -101,7 +101,9 @@ def load(target: str | None = None) -> Settings:
         google_endpoint=(os.environ.get("ADELT_GOOGLE_ENDPOINT") or "").rstrip("/") or None,
         patience=patience,
         landing=_landing(os.environ.get("ADELT_LANDING", ""), project, warehouse),
-        landing_days=int(_number(os.environ.get("ADELT_LANDING_DAYS") or "400", "ADELT_LANDING_DAYS", "days")),
+        landing_days=int(
+            _number(os.environ.get("ADELT_LANDING_DAYS") or "400", "ADELT_LANDING_DAYS", "days")
+        ),
     )
 
 

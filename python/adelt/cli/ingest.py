@@ -1,6 +1,5 @@
 """The command that brings one table."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -24,19 +23,12 @@ def ingest(
     import uuid6
 
     from adelt import settings
+    from adelt.cli.intervals import days
     from adelt.cli.output import human_bytes, human_seconds, print_json
     from adelt.cli.progress import single
-    from adelt.errors import InputError
     from adelt.steps import ingest as step
-    from adelt.window import Interval, parse_day
 
-    start, end = parse_day(first, "--from"), parse_day(last, "--to")
-    if end < start:
-        raise InputError(
-            f"the last day ({end}) is before the first ({start})",
-            where=f"{source}.{table}",
-            fix="swap --from and --to; both days are included",
-        )
+    window = days(first, last, f"{source}.{table}")
     here = settings.load(target)
     with single(f"{source}.{table}", quiet=as_json) as progress:
         result = step.run(
@@ -44,7 +36,7 @@ def ingest(
             source=source,
             table=table,
             params=pairs(params, "-p"),
-            window=Interval(start, end + timedelta(days=1)),
+            window=window,
             run_id=str(uuid6.uuid7()),
             on_progress=progress,
         )

@@ -1,6 +1,6 @@
 """Which intervals a command is for: the only place where the clock decides anything, and only when nothing is said."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +18,22 @@ IntervalOption = Annotated[
 DateOption = Annotated[str | None, typer.Option("--date", help="The interval that holds this day.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="First day; one run for each interval.")]
 ToOption = Annotated[str | None, typer.Option("--to", help="Last day, included.")]
+
+
+def days(first: str, last: str, where: str) -> Interval:
+    """The days from --from to --to, both included.
+
+    Raises:
+        InputError: One is no day, or they are the wrong way round.
+    """
+    start, end = window.parse_day(first, "--from"), window.parse_day(last, "--to")
+    if end < start:
+        raise InputError(
+            f"the last day ({end}) is before the first ({start})",
+            where=where,
+            fix="swap --from and --to; both days are included",
+        )
+    return Interval(start, end + timedelta(days=1))
 
 
 def intervals(

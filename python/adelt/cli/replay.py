@@ -1,6 +1,5 @@
 """The command that loads kept files again."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,15 +26,15 @@ def replay(
     import uuid6
 
     from adelt import settings
+    from adelt.cli.intervals import days
     from adelt.cli.output import print_json
     from adelt.cli.progress import single
     from adelt.steps.ingest import landing_of
-    from adelt.window import parse_days
     from adelt_sources import replay as replays
     from adelt_sources.catalog import table_spec
 
     table_spec(source, table)
-    window = parse_days(first, last)
+    window = days(first, last, f"{source}.{table}")
     here = settings.load(target)
     job = replays.Replay(
         source=source,
