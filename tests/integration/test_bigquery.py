@@ -20,7 +20,7 @@ import adelt_sandbox
 from adelt_sandbox import bigquery as emulated
 from adelt_sources.bigquery import connected
 from adelt_sources.bigquery_destination import STAGING, empty_sql, merge_sql
-from adelt_sources.bigquery_tables import ensure_table
+from adelt_sources.bigquery_tables import ensure_table, schema
 from adelt_sources.catalog import Column, ListOf, Record, Scalar, TableSpec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.load import Part, load
@@ -195,6 +195,46 @@ def test_the_statements_name_only_literal_days_and_accounts(warehouse):
     assert "SELECT" not in merge.replace(
         "(SELECT `day`", "", 1
     )  # no subquery: one that is dynamic does not prune
+
+
+@pytest.mark.parametrize("mode", ["window", "empty"])
+def test_what_a_load_scans_does_not_grow_with_the_table(warehouse, mode):
+    """Computed by a dry run: twice as many days in the table, the same bytes for the window."""
+    with connected(warehouse.target) as connection:
+
+        def bytes_scanned():
+            stage = f"raw_x.{warehouse.name}_stage"
+            connection.load(
+                warehouse.file([(day(1), 1, 10)]), stage, schema(warehouse.spec.columns), f"j{time.monotonic_ns()}",
+                append=False,
+            )  # fmt: skip
+            what = Swap(JAN, 1)
+            if mode == "empty":
+                return connection.estimate(empty_sql(connection, warehouse.spec, what))
+            return connection.estimate(merge_sql(connection, warehouse.spec, what, stage))
+
+        warehouse.load([(day(number), 1, number) for number in range(1, 32)], None)
+        small = bytes_scanned()
+        later = [(date(2026, 2, number), 1, number) for number in range(1, 29)] * 20
+        warehouse.load(later, None)
+        assert small >= 31 * 24
+        assert bytes_scanned() == small
+
+
+def test_a_load_that_would_cost_too_much_is_refused(warehouse):
+    warehouse.load([(day(number), 1, number) for number in range(1, 32)], None)
+    with pytest.raises(InputError, match="it would cost more than allowed") as error:
+        warehouse.load([(day(1), 1, 1)], JAN, max_bytes=100)
+    assert "max_bytes" in error.value.fix
+    assert len(warehouse.rows()) == 31
+
+
+def test_what_a_load_cost_is_told(warehouse):
+    warehouse.load([(day(1), 1, 1)], JAN)
+    cost = warehouse.load([(day(1), 1, 2)], JAN)
+    assert cost["bytes_billed"] > 0
+    assert cost["slot_ms"] > 0
+    assert [job.rpartition("_")[2] for job in cost["jobs"]] == ["load", "merge"]
 
 
 def test_a_large_file_goes_through_the_bucket_and_does_not_stay(warehouse, places):

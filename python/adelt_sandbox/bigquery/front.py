@@ -1,4 +1,4 @@
-"""In front of the emulator: job ids that count once, locations that matter, faults, and a record of what was asked.
+"""In front of the emulator: job ids that count once, locations that matter, costs, faults, and a record of what was asked.
 
 A fault schedule is a list of
 
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from adelt_sandbox.bigquery.gaps import LOCATION
+from adelt_sandbox.bigquery.scan import scanned
 
 Scope = MutableMapping[str, Any]
 _JOB_ID: ContextVar[str] = ContextVar("job_id", default="")
@@ -55,7 +56,8 @@ class Front:
         if fault and fault["fault"] == "http":
             await _error(send, int(fault["status"]), fault.get("reason", ""), fault.get("message", "fault"))
             return
-        refused = self._refusal(scope, asked)
+        cost = self._cost(asked)
+        refused = self._refusal(scope, asked) or _too_much(asked, cost)
         if refused:
             await _error(send, *refused)
             return
@@ -67,6 +69,8 @@ class Front:
         answer = _Answer()
         await self._app(scope, _replay(body), answer.send)
         self._remember(scope, job_id, answer)
+        if cost is not None:
+            answer.add_cost(cost, is_dry="dryRun" in str(asked))
         if fault and fault["fault"] == "lost":
             await _hang_up(send)
             return
@@ -114,6 +118,14 @@ class Front:
                 )
         return None
 
+    def _cost(self, asked: Any) -> int | None:
+        """Bytes that a job would process; None for what is not asked for them: plain queries are many."""
+        configuration = asked.get("configuration") or {} if isinstance(asked, dict) else {}
+        sql = str((configuration.get("query") or {}).get("query") or "")
+        if not configuration.get("dryRun") and not sql.startswith(("MERGE", "DELETE")):
+            return None
+        return scanned(sql, self._context)
+
     def _job_id(self, scope: Scope, asked: Any) -> str:
         if not isinstance(asked, dict) or scope["method"] != "POST":
             upload = parse_qs(scope["query_string"].decode()).get("upload_id", [""])[0]
@@ -158,6 +170,25 @@ class _Answer:
         found = [value for key, value in self._messages[0]["headers"] if key.decode().lower() == name]
         return found[0].decode() if found else ""
 
+    def add_cost(self, processed: int, *, is_dry: bool) -> None:
+        """Say in the answer about a job what it processed."""
+        if self.status != 200:
+            return
+        document = json.loads(b"".join(message.get("body", b"") for message in self._messages))
+        statistics = document.setdefault("statistics", {})
+        text = str(processed)
+        statistics["totalBytesProcessed"] = text
+        query = statistics.setdefault("query", {})
+        query["totalBytesProcessed"] = text
+        if not is_dry:
+            query["totalBytesBilled"] = text
+            statistics["totalSlotMs"] = query["totalSlotMs"] = str(1 + processed // 1_000_000)
+        body = json.dumps(document).encode()
+        start = self._messages[0]
+        start["headers"] = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
+        start["headers"].append((b"content-length", str(len(body)).encode()))
+        self._messages = [start, {"type": "http.response.body", "body": body}]
+
     async def pass_on(self, send: Any) -> None:
         for message in self._messages:
             await send(message)
@@ -201,6 +232,16 @@ def _document(scope: Scope, body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return None
+
+
+def _too_much(asked: Any, cost: int | None) -> tuple[int, str, str] | None:
+    if cost is None:
+        return None
+    limit = asked["configuration"]["query"].get("maximumBytesBilled")
+    if limit is None or cost <= int(limit):
+        return None
+    message = f"Query exceeded limit for bytes billed: {limit}. {cost} or higher required."
+    return 400, "bytesBilledLimitExceeded", message
 
 
 def _location(asked: Any) -> str:
