@@ -39,6 +39,7 @@ class BigQuery:
         partition_expiration_days: Days after which a partition of a raw table is deleted; None keeps it.
         impersonate: Service account to act as; empty acts as the credentials themselves.
         max_bytes: Bytes that one query may be billed for; None has no limit.
+        max_run_bytes: Bytes that a whole run may be billed for, by the estimate before it; None has no limit.
         job_timeout: Seconds after which a job is given up.
         stage_above: Bytes from which a file goes through the bucket (if there is one) instead of the request.
     """
@@ -52,6 +53,7 @@ class BigQuery:
     partition_expiration_days: int | None = None
     impersonate: str = ""
     max_bytes: int | None = None
+    max_run_bytes: int | None = None
     job_timeout: int = 1800
     stage_above: int = 64_000_000
 

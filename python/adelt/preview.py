@@ -26,6 +26,7 @@ class TaskPreview:
         action: The action's fields.
         key: Idempotency key.
         why: Why it is skipped, or which run has done it.
+        window: Days it is for: the interval with its pipeline's look-back.
     """
 
     id: str
@@ -36,6 +37,7 @@ class TaskPreview:
     action: Mapping[str, Any]
     key: str
     why: str = ""
+    window: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _tasks(definition: Definition, plan: Plan, history: "History", *, force: boo
             result.append(
                 TaskPreview(
                     task.id, state, group.needs, task.kind, describe(task, plan), task.action, task.key,
-                    skip or (f"run {run}" if run else ""),
+                    skip or (f"run {run}" if run else ""), str(plan.window),
                 )
             )  # fmt: skip
     return tuple(result)

@@ -1,14 +1,18 @@
 """Commands that only read: validate, plan, tables, schema."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adelt.cli.app import Inputs, Json, TargetOption, pairs
 from adelt.cli.intervals import DateOption, FromOption, IntervalOption, ToOption, intervals
-from adelt.cli.output import print_json, print_table
+from adelt.cli.output import human_bytes, print_json, print_table
 from adelt.errors import AdeltError, DefinitionErrors, InputError
+
+if TYPE_CHECKING:
+    from adelt.preview import Preview, TaskPreview
+    from adelt.settings import Settings
 
 
 def validate(
@@ -67,17 +71,52 @@ def plan(
         preview.preview(here, loaded, one, pairs(inputs, "-i"), tuple(select or ()), force=force)
         for one in intervals(loaded.pipeline, interval, day, first, last)
     ]
+    bytes_ = _bytes(here, previews)
     if as_json:
-        print_json(previews)
+        print_json([{**vars(item), "bytes": bytes_} for item in previews] if bytes_ is not None else previews)
         return
     for item in previews:
+        rows: list[tuple[str, ...]] = [
+            (task.id, task.state, ", ".join(task.needs), task.does) for task in item.tasks
+        ]
+        head: tuple[str, ...] = ("task", "state", "needs", "does")
+        if bytes_ is not None:
+            head = (*head, "bytes")
+            costs = [_cost(bytes_, item, task) for task in item.tasks]
+            rows = [(*row, cost) for row, cost in zip(rows, costs, strict=True)]
         print_table(
-            ("task", "state", "needs", "does"),
-            [(task.id, task.state, ", ".join(task.needs), task.does) for task in item.tasks],
+            head,
+            rows,
             title=f"{item.pipeline}  {item.interval}"
             + (f"  window {item.window}" if item.window != item.interval else ""),
         )
         print(f"{item.to_run} to run, {item.done} done")
+    if bytes_ is not None:
+        unknown = sum(one is None for one in bytes_.values())
+        print(
+            f"estimate: {human_bytes(sum(one or 0 for one in bytes_.values()))} billed"
+            + (f", {unknown} task{'s' * (unknown != 1)} unknown" if unknown else "")
+        )
+
+
+def _bytes(here: "Settings", previews: "list[Preview]") -> dict[str, int | None] | None:
+    from adelt_sources.warehouse import BigQuery
+
+    if not isinstance(here.warehouse, BigQuery):
+        return None
+    from adelt import cost
+
+    return cost.estimate(here, previews)
+
+
+def _cost(bytes_: dict[str, int | None], preview: "Preview", task: "TaskPreview") -> str:
+    from adelt.cost import name_of
+
+    name = name_of(preview, task)
+    if name not in bytes_:
+        return ""
+    found = bytes_[name]
+    return "?" if found is None else human_bytes(found)
 
 
 def tables(

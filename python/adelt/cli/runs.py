@@ -1,8 +1,9 @@
 """Commands that run: run, task; and runs, which shows what ran."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,11 @@ from adelt.cli.app import Inputs, Json, TargetOption, pairs
 from adelt.cli.intervals import DateOption, FromOption, IntervalOption, ToOption, intervals
 from adelt.cli.output import human_bytes, human_seconds, print_json, print_table
 from adelt.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from adelt.definition import Definition
+    from adelt.settings import Settings
+    from adelt.window import Interval
 
 Force = Annotated[bool, typer.Option("--force", help="Run tasks although they are done.")]
 IfChanged = Annotated[
@@ -43,6 +49,9 @@ def run(
 
     here = settings.load(target)
     loaded = definition.find(pipeline, here.project)
+    _check_cost(
+        here, loaded, intervals(loaded.pipeline, interval, day, first, last), inputs, select, force=force
+    )
     results = []
     stack = settings.take_handover().stack
     with watching(quiet=as_json) as listener:
@@ -63,6 +72,29 @@ def run(
         print_json(results)
     if code := results[-1].exit_code:
         raise typer.Exit(code)
+
+
+def _check_cost(
+    here: "Settings",
+    loaded: "Definition",
+    wanted: "Iterable[Interval]",
+    inputs: list[str] | None,
+    select: list[str] | None,
+    *,
+    force: bool,
+) -> None:
+    """Refuse a run that is estimated to cost more than its target allows, if the target has a limit."""
+    from adelt_sources.warehouse import BigQuery
+
+    if not isinstance(here.warehouse, BigQuery) or here.warehouse.max_run_bytes is None:
+        return
+    from adelt import cost, preview
+
+    previews = [
+        preview.preview(here, loaded, one, pairs(inputs, "-i"), tuple(select or ()), force=force)
+        for one in wanted
+    ]
+    cost.check(here, cost.estimate(here, previews).values())
 
 
 def task(
