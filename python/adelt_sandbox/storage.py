@@ -76,6 +76,8 @@ class Storage:
         if call.method in ("POST", "PUT", "DELETE", "PATCH"):
             self._check_conditions(call, bucket, name)
         is_list = call.method == "GET" and bucket and call.path.endswith("/o")
+        if bucket and (is_list or (name and self._emulator.find(bucket, name) is None)):
+            self._emulator.adopt(bucket)
         if call.method == "GET" and name and (call.param("alt") == "media" or "/download/" in call.path):
             return self._download(call, bucket, name)
         if call.method == "GET" and name:
