@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from adelt_sources.catalog import TableSpec, table_spec
 from adelt_sources.errors import InputError, SourceError
-from adelt_sources.light import without
+from adelt_sources.light import UNUSED, without
 from adelt_sources.run import Fetched, Patience, Progress, Run
 from adelt_sources.warehouse import Warehouse
 
 if TYPE_CHECKING:  # most runs keep nothing, and need not pay for how it is done
     from adelt_sources.landing import Keeper, Landing, Status
-
-# What this process never uses, although it is installed for others.
-_UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def ingest(job: Ingest, on_progress: Callable[[Progress], None] = lambda _: None
     """
     spec = table_spec(job.source, job.table)
     _check_window(job)
-    with without(*_UNUSED):
+    with without(*UNUSED):
         return _ingest(job, spec, on_progress)
 
 

@@ -11,6 +11,9 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+# What an ingest never uses, although it is installed for others.
+UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
+
 
 class _Absent(MetaPathFinder):
     def __init__(self, names: Sequence[str]) -> None:
