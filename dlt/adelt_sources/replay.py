@@ -19,14 +19,12 @@ from adelt_sources.catalog import TableSpec, table_spec
 from adelt_sources.erf_rows import NESTED_ROW_GROUP
 from adelt_sources.errors import InputError
 from adelt_sources.landing import Kept, Landing
-from adelt_sources.light import without
+from adelt_sources.light import UNUSED, without
 from adelt_sources.load import Part, load
 from adelt_sources.report_rows import ROW_GROUP, connect
 from adelt_sources.run import Fetched, Patience, Progress, Run
 from adelt_sources.scope import Scope
 from adelt_sources.warehouse import Warehouse
-
-_UNUSED = ("pandas", "numpy", "sqlalchemy", "IPython")
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def replay(job: Replay, on_progress: Callable[[Progress], None] = lambda _: None
     steps = plan(job)
     folder = (job.work_dir / job.id / f"{job.source}.{job.table}.replay").absolute()
     shutil.rmtree(folder, ignore_errors=True)
-    with without(*_UNUSED):
+    with without(*UNUSED):
         ready = [
             None if step.is_left_out else _parsed(job, spec, step, folder / str(number), on_progress)
             for number, step in enumerate(steps)
