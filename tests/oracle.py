@@ -4,6 +4,7 @@ The oracle answers JSON: dates as ISO text, decimals as text, absent instead of 
 """
 
 import json
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,10 +25,15 @@ def warehouse_rows(warehouse: Path, table: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def differences(ours: list[dict[str, Any]], truth: list[dict[str, Any]], limit: int = 5) -> list[str]:
-    """What differs, in words; empty if every cell is equal."""
-    left = sorted(json.dumps(_canonical(_public(row)), sort_keys=True) for row in ours)
-    right = sorted(json.dumps(_canonical(_public(row)), sort_keys=True) for row in truth)
+def differences(
+    ours: list[dict[str, Any]],
+    truth: list[dict[str, Any]],
+    limit: int = 5,
+    own: Collection[str] = OWN,
+) -> list[str]:
+    """What differs, in words; empty if every cell is equal. Columns in `own` are not looked at."""
+    left = sorted(json.dumps(_canonical(_public(row, own)), sort_keys=True) for row in ours)
+    right = sorted(json.dumps(_canonical(_public(row, own)), sort_keys=True) for row in truth)
     if left == right:
         return []
     only_ours, only_truth = _minus(left, right), _minus(right, left)
@@ -37,8 +43,8 @@ def differences(ours: list[dict[str, Any]], truth: list[dict[str, Any]], limit: 
     return found
 
 
-def _public(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in OWN}
+def _public(row: dict[str, Any], own: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in own}
 
 
 def _canonical(value: Any) -> Any:
