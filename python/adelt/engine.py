@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from adelt import __version__, ids, settings
+from adelt import __version__, ids, settings, warm
 from adelt.definition import Definition
 from adelt.definition.templates import as_text, slug
 from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
@@ -20,6 +20,7 @@ from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
 from adelt.run import Executor, events
 from adelt.run.process import Command
+from adelt.run.workers import Workers
 from adelt.settings import Settings
 from adelt.window import Interval
 
@@ -40,6 +41,7 @@ class RunRequest:
         trigger: Who started it: `manual`, `pipeline` or `demo`.
         parent_run: Run that started it.
         stack: Pipelines that run around it.
+        workers: Where tasks of `warm.KINDS` are forked; without them every task is started from nothing.
     """
 
     definition: Definition
@@ -51,6 +53,7 @@ class RunRequest:
     trigger: str = "manual"
     parent_run: str | None = None
     stack: tuple[str, ...] = ()
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,8 @@ class _Around:
             ),
             cwd=self._here.project,
             log=log_path(self._here, self._run_id, task.id, attempt),
+            fork=self._request.workers if task.kind in warm.KINDS else None,
+            lend=self._request.workers if task.kind == "pipeline" else None,
         )
 
     def take_slot(self, task: PlannedTask) -> bool:

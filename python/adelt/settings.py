@@ -172,6 +172,7 @@ class Handover:
         log: The task's log file, when the runner has already made it the task's output.
         stack: Pipelines that are being run around this one, outermost first.
         parent_run: Run that started this one.
+        workers: File descriptor to ask for workers at, when this task runs a pipeline; None without them.
     """
 
     events: int | None = None
@@ -179,12 +180,13 @@ class Handover:
     log: Path | None = None
     stack: tuple[str, ...] = ()
     parent_run: str | None = None
+    workers: int | None = None
 
 
 def take_handover() -> Handover:
     """Read and remove what the runner left; programs that a task starts must not see it."""
     events, lifeline = os.environ.pop("ADELT_EVENTS_FD", ""), os.environ.pop("ADELT_LIFELINE_FD", "")
-    log = os.environ.pop("ADELT_LOG", "")
+    log, workers = os.environ.pop("ADELT_LOG", ""), os.environ.pop("ADELT_WORKERS_FD", "")
     stack = os.environ.get("ADELT_PIPELINE_STACK", "")
     return Handover(
         events=int(events) if events else None,
@@ -192,6 +194,7 @@ def take_handover() -> Handover:
         log=Path(log) if log else None,
         stack=tuple(part for part in stack.split(",") if part),
         parent_run=os.environ.get("ADELT_PARENT_RUN") or None,
+        workers=int(workers) if workers else None,
     )
 
 

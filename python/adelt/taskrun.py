@@ -25,6 +25,7 @@ from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
 from adelt.redact import CleanStream, Redactor
 from adelt.run import events
+from adelt.run.workers import Workers
 from adelt.settings import Handover, Settings
 from adelt.steps.context import Context, StepResult, Stopped
 from adelt.window import Interval
@@ -258,6 +259,7 @@ def _context(
         pass_on=reporter.pass_on,
         clean=lambda text: clean.redactor.clean(text),
         force=request.force,
+        workers=None if handover.workers is None else Workers.inherited(handover.workers),
     )
 
 

@@ -43,9 +43,10 @@ def run(
 
         plan(pipeline, interval, day, first, last, inputs, select, force, target, as_json)
         return
-    from adelt import definition, settings
+    from adelt import definition, settings, warm
     from adelt.cli.terminal import watching
     from adelt.engine import RunRequest, run_pipeline
+    from adelt.run import workers
 
     here = settings.load(target)
     loaded = definition.find(pipeline, here.project)
@@ -54,7 +55,7 @@ def run(
     )
     results = []
     stack = settings.take_handover().stack
-    with watching(quiet=as_json) as listener:
+    with watching(quiet=as_json) as listener, workers.opened(warm.server(here)) as forked:
         for one in intervals(loaded.pipeline, interval, day, first, last):
             request = RunRequest(
                 definition=loaded,
@@ -64,6 +65,7 @@ def run(
                 force=force,
                 if_changed=if_changed,
                 stack=stack,
+                workers=forked,
             )
             results.append(run_pipeline(here, request, [listener]))
             if results[-1].exit_code:

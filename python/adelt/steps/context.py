@@ -10,6 +10,7 @@ from adelt.errors import AdeltError, InputError
 from adelt.ledger.rows import Operation
 from adelt.plan import Plan, PlannedTask
 from adelt.run.events import Event
+from adelt.run.workers import Workers
 from adelt.settings import Settings
 
 
@@ -53,6 +54,7 @@ class Context:
         pass_on: Called with events of a pipeline that this task runs.
         clean: Takes secrets out of a text.
         force: The task is done although it was done before: what it runs is, too.
+        workers: Workers of the runner around it, for a pipeline that it runs.
     """
 
     settings: Settings
@@ -69,6 +71,7 @@ class Context:
     pass_on: Callable[[Event], None]
     clean: Callable[[str], str]
     force: bool = False
+    workers: Workers | None = None
 
     @property
     def where(self) -> str:

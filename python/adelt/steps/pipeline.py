@@ -40,6 +40,7 @@ def step(context: Context) -> StepResult:
             trigger="pipeline",
             parent_run=context.run_id,
             stack=context.stack,
+            workers=context.workers,
         ),
         [context.pass_on],
     )

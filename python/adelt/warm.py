@@ -1,0 +1,69 @@
+"""What is worth importing once for all tasks of a run: `python -m adelt.warm MODULE ... DOOR LIFELINE` serves workers.
+
+Only the action `ingest` profits enough: it is most of the tasks, and most of a small one is importing dlt, pyarrow and
+Google's client.
+"""
+
+import gc
+import importlib
+import sys
+
+from adelt import settings
+from adelt.run import forkserver
+from adelt.run.workers import Server
+from adelt.settings import Settings
+from adelt_sources.catalog import sources
+from adelt_sources.light import UNUSED, without
+from adelt_sources.warehouse import BigQuery
+
+KINDS = frozenset({"ingest"})  # actions whose tasks are forked
+
+
+def modules(here: Settings) -> list[str]:
+    """Modules that a task of these kinds would import for the target; all must do without threads when imported."""
+    names = ["adelt.cli.commands", "adelt.taskrun", "adelt.steps.ingest", "adelt.steps.registry"]
+    names += [
+        "adelt_sources.ingest",
+        "adelt_sources.google",
+        "adelt_sources.load",
+        "adelt_sources.report_runs",
+    ]
+    names += [f"adelt_sources.{source}" for source in sources()]
+    if isinstance(here.warehouse, BigQuery):
+        names += ["adelt_sources.bigquery_destination", "adelt_sources.bigquery_tables"]
+    else:
+        names += ["adelt_sources.destination"]
+    return names
+
+
+def server(here: Settings) -> Server:
+    """How to start the server of a run's workers."""
+    return Server(
+        argv=[sys.executable, "-P", "-m", "adelt.warm", *modules(here)],
+        env=settings.child_environment(
+            {
+                **here.variables,
+                "PYTHONUNBUFFERED": "1",
+                # Or jemalloc, which pyarrow brings but does not use here, starts a thread of its own.
+                "JE_ARROW_MALLOC_CONF": "background_thread:false",
+            },
+            bytecode=here.home / "pycache",
+        ),
+        cwd=here.project,
+        log=here.home / "logs" / "workers.log",
+    )
+
+
+def main(names: list[str], door: int, lifeline: int) -> None:
+    """Import, and serve until the runner has gone."""
+    gc.disable()  # collecting while importing takes a fifth of its time; workers switch it on again
+    with without(*UNUSED):
+        for name in names:
+            importlib.import_module(name)
+    if duckdb := sys.modules.get("duckdb"):
+        duckdb.default_connection().close()  # importing it opens a database, with a thread for each core
+    forkserver.serve(door, lifeline)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:-2], int(sys.argv[-2]), int(sys.argv[-1]))
