@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 
 from adelt_sources.catalog import TableSpec
+from adelt_sources.credentials import credentials, refreshed
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.google import poll, retrying
 from adelt_sources.run import Progress, Run
@@ -25,6 +26,7 @@ PUBLIC = 0  # the account of public files
 
 _NAME = re.compile(r"(?P<day>\d{8})\.(?P<batch>\d+)\.(?P<type>\w+)\.json(?:\.gz)?$")
 _FOLDER = re.compile(r"^(?:gdbm-)?(?P<account>\d+|public)$")
+_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_only",)
 _CHUNK = 16 << 20
 
 
@@ -54,8 +56,12 @@ class ErfStore:
         self._run = run
         self._archive = run.params.get("archive", "")
         url = self._archive or "gs://"
+        options = {}
+        if run.impersonate and url.startswith("gs://"):
+            options["token"] = credentials(_SCOPES, run.impersonate)
+            refreshed(options["token"], run.impersonate)  # gcsfs retries a refusal for a minute
         try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+            self._fs, root = fsspec.core.url_to_fs(url, **options)
         except (ImportError, ValueError) as error:
             raise InputError(
                 f"the archive cannot be opened: {error}",

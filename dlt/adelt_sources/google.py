@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import google.auth
 import google_auth_httplib2
 import httplib2
 import requests
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.auth.exceptions import RefreshError, TransportError
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from googleapiclient.http import HttpRequest, MediaIoBaseDownload
 
+from adelt_sources.credentials import CLOUD, credentials, refused
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.run import Download, Patience, Progress, Run, downloaded
 
@@ -36,6 +36,7 @@ _PATHS = {
     "displayvideo": ("v4", ""),
     "doubleclickbidmanager": ("v2", "v2/"),
     "dfareporting": ("v5", "dfareporting/v5/"),
+    "secretmanager": ("v1", ""),
 }
 
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
@@ -44,36 +45,35 @@ _NETWORK = (OSError, httplib2.HttpLib2Error, TransportError, requests.RequestExc
 _CHUNK = 16 << 20
 
 
+def scopes_of(api: str) -> list[str]:
+    """The scopes that an API is called with."""
+    if api == "dfareporting":
+        return [SCOPES["dfareporting"], SCOPES["dfatrafficking"]]
+    return [SCOPES.get(api, CLOUD)]
+
+
 class Google:
-    """The marketing APIs for one run."""
+    """The marketing APIs and Secret Manager for one run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._services: dict[str, Any] = {}
 
     def service(self, api: str) -> Any:
-        """The stock client of an API: `displayvideo`, `doubleclickbidmanager` or `dfareporting`.
+        """The stock client of an API: `displayvideo`, `doubleclickbidmanager`, `dfareporting` or `secretmanager`.
 
         Raises:
             InputError: There are no usable credentials.
         """
         if api not in self._services:
             version, path = _PATHS[api]
-            scopes = [SCOPES[api]] + ([SCOPES["dfatrafficking"]] if api == "dfareporting" else [])
-            try:
-                credentials, _ = google.auth.default(scopes=scopes)
-            except (DefaultCredentialsError, GoogleAuthError, ValueError) as error:
-                raise InputError(
-                    f"there are no Google credentials: {str(error).splitlines()[0]}",
-                    where=f"{api} {version}",
-                    fix="point GOOGLE_APPLICATION_CREDENTIALS at a key file, or run "
-                    "`gcloud auth application-default login`",
-                ) from error
             endpoint = self._run.google_endpoint
             self._services[api] = build(
                 api,
                 version,
-                http=google_auth_httplib2.AuthorizedHttp(credentials, http=httplib2.Http(timeout=120)),
+                http=google_auth_httplib2.AuthorizedHttp(
+                    credentials(scopes_of(api), self._run.impersonate), http=httplib2.Http(timeout=120)
+                ),
                 static_discovery=True,
                 client_options={"api_endpoint": f"{endpoint.rstrip('/')}/{path}"} if endpoint else None,
             )
@@ -178,11 +178,7 @@ def retrying(call: Callable[[], Any], run: Run, what: str) -> Any:
             last: Exception = error
         except RefreshError as error:
             if not error.retryable:
-                raise InputError(
-                    f"the credentials are refused: {error.args[0] if error.args else error}",
-                    where=what,
-                    fix="check the key file or log in again, and the clock of this machine",
-                ) from error
+                raise refused(error, what) from error
             delay, last = None, error
         except _NETWORK as error:
             delay, last = None, error

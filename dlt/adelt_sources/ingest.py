@@ -16,7 +16,7 @@ from adelt_sources.catalog import TableSpec, table_spec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.light import UNUSED, without
 from adelt_sources.run import Fetched, Patience, Progress, Run
-from adelt_sources.warehouse import Warehouse
+from adelt_sources.warehouse import BigQuery, Warehouse
 
 if TYPE_CHECKING:  # most runs keep nothing, and need not pay for how it is done
     from adelt_sources.landing import Keeper, Landing, Status
@@ -110,6 +110,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         google_endpoint=job.google_endpoint,
         tell=on_progress,
         keeper=keeper.keep if keeper else None,
+        impersonate=job.warehouse.impersonate if isinstance(job.warehouse, BigQuery) else "",
     )
     begun = time.monotonic()
     fetched: Fetched | None = None

@@ -73,6 +73,7 @@ class Run:
         work_dir: Folder for this run's files.
         patience: How long to wait and how often to try.
         google_endpoint: Base URL of another server that speaks the Google APIs (the sandbox); None is Google.
+        impersonate: Service account to act as; empty acts as the credentials themselves.
         tell: Called with news.
         keeper: Called with the run, its files as they came and the rows they stand for; None keeps nothing.
         started_at: When the run began; ends up in `_loaded_at`.
@@ -87,6 +88,7 @@ class Run:
     google_endpoint: str | None
     tell: Callable[[Progress], None]
     keeper: Keep | None = None
+    impersonate: str = ""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

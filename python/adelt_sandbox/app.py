@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import struct
+import time
 import traceback
 from collections.abc import MutableMapping
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,6 +19,7 @@ from adelt_sandbox.auth import Accounts
 from adelt_sandbox.bidmanager import DOWNLOADS, BidManager
 from adelt_sandbox.campaignmanager import CampaignManager
 from adelt_sandbox.clock import Clock
+from adelt_sandbox.cloud import IamCredentials, SecretManager
 from adelt_sandbox.config import Config
 from adelt_sandbox.control import Control
 from adelt_sandbox.displayvideo import DisplayVideo
@@ -63,6 +66,7 @@ class Sandbox:
         signer = Signer(f"adelt-sandbox-{config.seed}".encode(), config.signed_url_seconds)
         spool = _fresh(config.state_dir / "reports")
         self.bid_manager = BidManager(self.universe, self.clock, paging, self.jobs, signer, spool)
+        secrets = SecretManager()
         self.frontend = Frontend(
             self.accounts,
             self.stats,
@@ -72,10 +76,14 @@ class Sandbox:
                 "dfareporting": CampaignManager(
                     self.universe, self.clock, paging, self.jobs, spool, config.seed
                 ),
+                "iamcredentials": IamCredentials(self.accounts),
+                "secretmanager": secrets,
             },
         )
         self.storage = Storage(config, self.universe, self.clock, self.accounts, paging)
-        self.control = Control(config, self.universe, self.clock, self.schedule, self.stats, self.accounts)
+        self.control = Control(
+            config, self.universe, self.clock, self.schedule, self.stats, self.accounts, secrets
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -126,6 +134,8 @@ class Sandbox:
             if call.method != "POST":
                 raise GoogleError(405, "The token endpoint takes POST only.", headers={"Allow": "POST"})
             return self.accounts.token(call)
+        if api == "tokeninfo":
+            return self.accounts.tokeninfo(call)
         if api == "discovery":
             return self.frontend.discovery(call)
         if api == "download":
@@ -140,8 +150,8 @@ class Sandbox:
     def _api(path: str) -> str:
         if path == "/sandbox" or path.startswith("/sandbox/"):
             return "sandbox"
-        if path == "/token":
-            return "token"
+        if path in ("/token", "/tokeninfo"):
+            return path[1:]
         if path.startswith(("/discovery/", "/$discovery/", "/%24discovery/")):
             return "discovery"
         if path.startswith(DOWNLOADS):
@@ -164,6 +174,7 @@ async def _send(scope: Scope, send: Send, reply: Reply, effect: Effect, *, with_
         cut = min(cut, effect.reset_after)
     promised = cut if effect.honest_length and effect.reset_after is None else length
     headers = [(key.lower().encode(), value.encode("latin-1")) for key, value in reply.headers.items()]
+    headers.append((b"date", formatdate(time.time() + effect.clock_offset, usegmt=True).encode()))
     if not bodyless:
         headers.append((b"content-length", str(promised).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

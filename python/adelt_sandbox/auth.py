@@ -52,6 +52,8 @@ class Identity:
 
 MAIN = Identity("credentials", "adelt@sandbox.iam.gserviceaccount.com", everything=True)
 OTHER = Identity("credentials-other", "other@sandbox.iam.gserviceaccount.com", everything=False)
+# Has no key file: one acts as it.
+RUNNER = Identity("runner", "runner@sandbox.iam.gserviceaccount.com", everything=True)
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,31 @@ class Accounts:
             }
         )
 
-    def issue(self, identity: Identity, scopes: Sequence[str]) -> str:
-        """A new access token for an identity."""
+    def named(self, email: str) -> Identity | None:
+        """The account with an address, if there is one."""
+        return next((one for one in (MAIN, OTHER, RUNNER) if one.email == email), None)
+
+    def tokeninfo(self, call: Call) -> Reply:
+        """/tokeninfo: what an access token may do."""
+        token = call.param("access_token") or call.form().get("access_token", "")
+        with self._lock:
+            grant = self._tokens.get(token)
+        if grant is None or grant.expires <= time.time():
+            return json_reply({"error": "invalid_token", "error_description": "Invalid Value"}, 400)
+        return json_reply(
+            {
+                "scope": " ".join(sorted(grant.scopes)),
+                "expires_in": str(int(grant.expires - time.time())),
+                "access_type": "online",
+            }
+        )
+
+    def issue(self, identity: Identity, scopes: Sequence[str], seconds: int | None = None) -> str:
+        """A new access token for an identity, for `token_seconds` unless something else is said."""
         token = "ya29.sandbox-" + secrets.token_urlsafe(32)
         with self._lock:
-            self._tokens[token] = Grant(identity, frozenset(scopes), time.time() + self.token_seconds)
+            life = self.token_seconds if seconds is None else seconds
+            self._tokens[token] = Grant(identity, frozenset(scopes), time.time() + life)
         return token
 
     def require(self, call: Call, scopes: Sequence[str], service: str) -> Identity:

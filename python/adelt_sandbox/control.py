@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from adelt_sandbox.auth import Accounts
 from adelt_sandbox.clock import Clock, format_instant, parse_instant
+from adelt_sandbox.cloud import SecretManager
 from adelt_sandbox.config import Config
 from adelt_sandbox.errors import GoogleError, bad_field, not_found
 from adelt_sandbox.faults import Schedule
@@ -30,6 +31,7 @@ class Control:
         schedule: Schedule,
         stats: Stats,
         accounts: Accounts,
+        secrets: SecretManager,
     ) -> None:
         self._config = config
         self._universe = universe
@@ -37,6 +39,7 @@ class Control:
         self._schedule = schedule
         self._stats = stats
         self._accounts = accounts
+        self._secrets = secrets
 
     def answer(self, call: Call) -> Reply:
         """Answer one request below /sandbox/."""
@@ -49,6 +52,7 @@ class Control:
             ("POST", "faults"): self._load_faults,
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "stats"): lambda _: json_reply(self._stats.state()),
+            ("POST", "secrets"): self._secrets.put,
             ("POST", "revoke"): lambda _: json_reply({"revoked": self._accounts.revoke_all()}),
         }
         if call.method == "GET" and (path == "truth" or path.startswith("truth/")):

@@ -15,7 +15,13 @@ from urllib.parse import unquote
 
 from adelt_sandbox.errors import GoogleError, bad_field, not_found
 
-APIS = (("displayvideo", "v4"), ("doubleclickbidmanager", "v2"), ("dfareporting", "v5"))
+APIS = (
+    ("displayvideo", "v4"),
+    ("doubleclickbidmanager", "v2"),
+    ("dfareporting", "v5"),
+    ("iamcredentials", "v1"),
+    ("secretmanager", "v1"),
+)
 INT64 = re.compile(r"-?\d{1,19}")
 _RANGE = re.compile(r"between `?(\d+)`? and `?([\d,]+)`?")
 

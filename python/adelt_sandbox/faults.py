@@ -29,6 +29,7 @@ FAULTS: dict[str, frozenset[str]] = {
     "slow_report": frozenset({"seconds"}),
     "failed_report": frozenset(),
     "duplicate_file": frozenset(),
+    "clock": frozenset({"offset_seconds"}),
 }
 _COMMON = frozenset({"match", "nth", "every", "probability", "times", "fault"})
 _MATCH = frozenset({"api", "method", "path"})
@@ -48,6 +49,7 @@ class Effect:
         report_seconds: Real seconds a report takes longer.
         report_fails: True if the report ends as FAILED.
         duplicate: True if the last item of a list is listed twice.
+        clock_offset: Seconds by which the Date header of the answer is wrong.
     """
 
     reply: Reply | None = None
@@ -59,6 +61,7 @@ class Effect:
     report_seconds: float = 0.0
     report_fails: bool = False
     duplicate: bool = False
+    clock_offset: float = 0.0
 
 
 @dataclass
@@ -195,6 +198,8 @@ def _combined(effect: Effect, raw: Mapping[str, Any]) -> Effect:
         return replace(effect, report_seconds=float(raw.get("seconds", 5)))
     if kind == "failed_report":
         return replace(effect, report_fails=True)
+    if kind == "clock":
+        return replace(effect, clock_offset=float(raw.get("offset_seconds", 600)))
     return replace(effect, duplicate=True)
 
 

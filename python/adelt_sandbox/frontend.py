@@ -16,7 +16,11 @@ BARE_PREFIXES = {
     "displayvideo": ("/v4/",),
     "doubleclickbidmanager": ("/v2/queries", "/queries"),
     "dfareporting": ("/dfareporting/v5/", "/userprofiles", "/reports/", "/studio/"),
+    "iamcredentials": ("/v1/projects/-/serviceAccounts/",),
+    "secretmanager": ("/v1/projects/",),
 }
+# Taken by the service beside those of its discovery document: google-auth asks for tokens of others with it.
+MORE_SCOPES = {"iamcredentials": ("https://www.googleapis.com/auth/iam",)}
 
 
 class Frontend:
@@ -54,9 +58,10 @@ class Frontend:
         path = call.path
         path = path[len(api.prefix) :] if path.startswith(api.prefix) else path.lstrip("/")
         method, path_values = api.find(call.method, path)
-        identity = self._accounts.require(call, method.scopes, api.service)
+        identity = self._accounts.require(call, (*method.scopes, *MORE_SCOPES.get(name, ())), api.service)
         values = api.check_parameters(method, path_values, call.query)
         body = call.json_body() if call.method in ("POST", "PUT", "PATCH") else {}
+        body = {key: value for key, value in body.items() if value is not None}  # null is "not given"
         api.check_body(method, body)
         if values.get("alt", "json") == "proto":
             raise bad_field("alt", "The sandbox answers in JSON only.")

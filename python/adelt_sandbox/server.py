@@ -97,6 +97,7 @@ def serve(
                 access_log=False,
                 timeout_graceful_shutdown=1,
                 server_header=False,
+                date_header=False,  # the application sends it, so that a fault can put the clock wrong
             ),
             lambda: (on_ready or print_usage)(config),
         )
