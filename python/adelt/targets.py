@@ -24,6 +24,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "prefix": "${ADELT_DATASET_PREFIX:-}",
         "bucket": "${ADELT_BUCKET:-}",
         "max_bytes": "${ADELT_MAX_BYTES:-}",
+        "max_run_bytes": "${ADELT_MAX_RUN_BYTES:-}",
     },
 }
 

@@ -13,7 +13,8 @@ from adelt_sources.warehouse import BigQuery, DuckDb
 def step(context: Context) -> StepResult:
     """Run the statements; all of them count, or none.
 
-    On DuckDB while holding the warehouse's lock; on BigQuery as one script.
+    On DuckDB while holding the warehouse's lock; on BigQuery as one script, in a transaction if all of it changes rows:
+    BigQuery cannot create or drop tables in one.
 
     Raises:
         StepError: A statement failed; the warehouse is as it was.
@@ -85,7 +86,11 @@ def _on_bigquery(
     except sqlglot.errors.ParseError as error:
         raise context.bad(f"the SQL does not work: {error}", "nothing was changed") from error
     many = len(statements) > 1
-    script = f"BEGIN TRANSACTION;\n{text.rstrip().rstrip(';')};\nCOMMIT TRANSACTION;" if many else text
+    changes_rows = (sqlglot.exp.Insert, sqlglot.exp.Update, sqlglot.exp.Delete, sqlglot.exp.Merge)
+    in_transaction = many and all(isinstance(one, changes_rows) for one in statements)
+    script = (
+        f"BEGIN TRANSACTION;\n{text.rstrip().rstrip(';')};\nCOMMIT TRANSACTION;" if in_transaction else text
+    )
     named = {node.name for one in statements for node in one.find_all(sqlglot.exp.Parameter)}
     parameters = [
         ScalarQueryParameter(name, _bigquery_type(value), value)

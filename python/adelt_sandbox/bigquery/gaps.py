@@ -54,10 +54,11 @@ def apply() -> None:
     # The strategy `insert_overwrite` looks for the partitions of its rows with a function that cannot be translated.
     plain_query = jobs.execute_query_job
 
-    async def run(project: str, job_id: str, sql: str, *args: Any, **kwargs: Any) -> Any:
-        return await plain_query(
-            project, job_id, _DISTINCT.sub(r"array_agg(distinct \1)", sql), *args, **kwargs
-        )
+    async def run(project: str, job_id: str, sql: str, query_params: Any, *args: Any, **kwargs: Any) -> Any:
+        sql = _DISTINCT.sub(r"array_agg(distinct \1)", sql)
+        if query_params and ";" in sql.strip().rstrip(";"):  # scripts know no parameters
+            sql, query_params = _filled_in(sql, query_params), None
+        return await plain_query(project, job_id, sql, query_params, *args, **kwargs)
 
     jobs.execute_query_job = run
     # Two tables of one name in two datasets are two tables.
@@ -77,6 +78,17 @@ def apply() -> None:
     types.bq_schema_to_duckdb_columns = tables.bq_schema_to_duckdb_columns = _columns
     plain = types._split_name_type
     types._split_name_type = lambda token: _unquoted(*plain(token))
+
+
+def _filled_in(sql: str, params: list[dict[str, Any]]) -> str:
+    """The script with its named parameters as literals."""
+    for param in params:
+        kind, value = param["parameterType"]["type"], param["parameterValue"].get("value")
+        text = "NULL" if value is None else str(value)
+        quoted = text if value is None or kind in ("INT64", "FLOAT64", "BOOL") else f"'{text}'"
+        literal = f"{kind} {quoted}" if kind in ("DATE", "TIMESTAMP") and value is not None else quoted
+        sql = re.sub(rf"@{param.get('name')}\b", lambda _, literal=literal: literal, sql)
+    return sql
 
 
 def _grow(engine: Any, table: Any) -> None:
