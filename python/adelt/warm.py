@@ -29,6 +29,9 @@ def modules(here: Settings) -> list[str]:
         "adelt_sources.report_runs",
     ]
     names += [f"adelt_sources.{source}" for source in sources()]
+    # What their libraries import late.
+    names += ["dlt.common.configuration.plugins", "dlt.sources.helpers.requests", "pytz", "uuid6"]
+    names += ["google.oauth2.credentials", "googleapiclient.discovery_cache"]
     if isinstance(here.warehouse, BigQuery):
         names += ["adelt_sources.bigquery_destination", "adelt_sources.bigquery_tables"]
     else:

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from adelt import definition, settings, warehouse
+from adelt import definition, settings, warehouse, warm
 from adelt.engine import RunRequest, RunResult, run_pipeline
-from adelt.run import events
+from adelt.run import events, workers
 from adelt.settings import Settings
 from adelt.window import Interval
 from adelt_sources.warehouse import DuckDb
@@ -77,24 +77,26 @@ def run(
             ("daily", Interval(day, after), datetime(after.year, after.month, after.day, 6, tzinfo=UTC))
         )
     results = []
-    for name, interval, now in jobs:
-        server.set_clock(now)
-        if not quiet:
-            print(f"\nThe sandbox's clock: {now:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
-        results.append(
-            run_pipeline(
-                here,
-                RunRequest(
-                    definition=definition.find(name, here.project),
-                    interval=interval,
-                    inputs={"partners": partners},
-                    trigger="demo",
-                ),
-                listeners,
+    with workers.opened(warm.server(here)) as forked:
+        for name, interval, now in jobs:
+            server.set_clock(now)
+            if not quiet:
+                print(f"\nThe sandbox's clock: {now:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
+            results.append(
+                run_pipeline(
+                    here,
+                    RunRequest(
+                        definition=definition.find(name, here.project),
+                        interval=interval,
+                        inputs={"partners": partners},
+                        trigger="demo",
+                        workers=forked,
+                    ),
+                    listeners,
+                )
             )
-        )
-        if results[-1].exit_code:
-            break
+            if results[-1].exit_code:
+                break
     return results
 
 
