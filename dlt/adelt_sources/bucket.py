@@ -18,6 +18,7 @@ from adelt_sources.objects import Object, Tell, checksum, differs
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 CHUNK = 16 << 20  # bytes asked for or sent at a time; a multiple of 256 KiB, as uploads want it
+SESSIONS = 3  # times that an upload is begun
 TIMEOUT = 120  # seconds without an answer
 # Names and contents make every request here one that can be sent twice; how long to go on trying, in seconds.
 RETRY = DEFAULT_RETRY.with_timeout(120)
@@ -88,11 +89,14 @@ class Bucket:
             blob = self._bucket.get_blob(self._folder + name, retry=RETRY, timeout=TIMEOUT)
             if blob is None:
                 raise _missing(where)
+            source = self._blob(
+                name
+            )  # by its name: an address that a server makes up may be spelled otherwise
             part = target.with_name(f"{target.name}.{blob.generation}.part")
             with part.open("ab") as out:
                 while (have := out.tell()) < blob.size:
                     out.write(
-                        blob.download_as_bytes(
+                        source.download_as_bytes(
                             start=have,
                             end=min(have + CHUNK, blob.size) - 1,
                             if_generation_match=blob.generation,
@@ -109,11 +113,25 @@ class Bucket:
 
     def put(self, file: Path, name: str) -> Object:
         """Copy a file here; Cloud Storage compares the checksum before the object appears."""
-        blob = self._blob(name)
+        blob, told = self._blob(name), checksum(file)
         blob.chunk_size = CHUNK
         with self._told(name):
-            blob.upload_from_filename(str(file), retry=RETRY, timeout=TIMEOUT, checksum="crc32c")
-        if (told := checksum(file)) != blob.crc32c:
+            for attempt in range(1, SESSIONS + 1):
+                try:
+                    blob.upload_from_filename(str(file), retry=RETRY, timeout=TIMEOUT, checksum="crc32c")
+                    break
+                except api.ClientError as error:
+                    # An upload in chunks that was interrupted may be over, or be forgotten by the server.
+                    if error.code not in (404, 410):
+                        raise
+                    blob = self._bucket.get_blob(self._folder + name, retry=RETRY, timeout=TIMEOUT)
+                    if blob is not None and blob.crc32c == told:
+                        break
+                    if attempt == SESSIONS:
+                        raise
+                    blob = self._blob(name)
+                    blob.chunk_size = CHUNK
+        if told != blob.crc32c:
             blob.delete(retry=RETRY, timeout=TIMEOUT)
             raise differs(f"{self.url}/{name}", told, blob.crc32c)
         return self._object(blob)

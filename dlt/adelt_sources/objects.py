@@ -147,12 +147,12 @@ class Folder:
 
     def find(self, name: str) -> Object | None:
         """One file, with its checksum; None if it is not there."""
-        return self._object(name, summed=True) if (self._path / name).is_file() else None
+        return self._object(name, summed=True) if self._at(name).is_file() else None
 
     def read(self, name: str) -> bytes:
         """What is in a small file."""
         with self._told(name):
-            return (self._path / name).read_bytes()
+            return self._at(name).read_bytes()
 
     def write(self, name: str, content: bytes) -> Object:
         """Write a small file in one go."""
@@ -163,8 +163,8 @@ class Folder:
     def get(self, name: str, target: Path, tell: Tell) -> None:
         """Copy a file and compare checksums."""
         with self._told(name):
-            shutil.copyfile(self._path / name, target)
-            told = checksum(self._path / name)
+            shutil.copyfile(self._at(name), target)
+            told = checksum(self._at(name))
         if (found := checksum(target)) != told:
             raise differs(f"{self.url}/{name}", told, found)
         tell(target.stat().st_size, target.stat().st_size)
@@ -181,7 +181,7 @@ class Folder:
     def delete(self, names: Iterable[str]) -> None:
         """Delete files and the folders that are empty then."""
         for name in names:
-            path = self._path / name
+            path = self._at(name)
             with self._told(name):
                 path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # not empty
@@ -190,8 +190,16 @@ class Folder:
                         break
                     folder.rmdir()
 
+    def _at(self, name: str) -> Path:
+        """Where a file is; names come from manifests, too, and must not lead out of the folder."""
+        if name.startswith("/") or ".." in name.split("/"):
+            raise InputError(
+                f"`{name}` leads out of the folder", where=self.url, fix="was a manifest changed?"
+            )
+        return self._path / name
+
     def _object(self, name: str, *, summed: bool = False) -> Object:
-        path = self._path / name
+        path = self._at(name)
         facts = path.stat()
         updated = datetime.fromtimestamp(facts.st_mtime, UTC)
         return Object(name, facts.st_size, updated, checksum(path) if summed else "")
@@ -199,7 +207,7 @@ class Folder:
     @contextlib.contextmanager
     def _appearing(self, name: str) -> Iterator[Path]:
         """A file to write that takes its name when the block is over."""
-        path = self._path / name
+        path = self._at(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + _PART)
         try:

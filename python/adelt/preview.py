@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adelt.definition import Definition, templates
 from adelt.plan import Plan, PlannedTask, instances, make_plan
 from adelt.settings import Settings
-from adelt.window import Interval
+from adelt.window import Interval, parse_duration
 
 if TYPE_CHECKING:
     from adelt.engine import History
@@ -162,5 +162,16 @@ def describe(task: PlannedTask, plan: Plan) -> str:
             return f"run pipeline {action['name']}"
         case "sql":
             return "sql " + str(action.get("file") or action.get("statement")).strip().splitlines()[0]
+        case "export":
+            what = action.get("table") or str(action["sql"]).strip().splitlines()[0]
+            return f"export {what} -> {action['to']} ({action['format']})"
+        case "transfer":
+            return f"transfer {action['from']} -> {action['to']}"
+        case "purge":
+            what = action.get("path") or "landing"
+            if "older_than" not in action:
+                return f"purge {what} by ADELT_LANDING_DAYS"
+            before = plan.interval.end - parse_duration(action["older_than"])
+            return f"purge {what} of what is older than {before}"
     what = action.get("file") or action.get("sql") or f"pipeline {action.get('pipeline', {}).get('name')}"
     return f"wait for {what}"

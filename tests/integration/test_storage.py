@@ -284,3 +284,311 @@ def test_a_place_writes_whole_files_and_lists_them(root):
     assert here.find("a/b.txt").crc32c == stored.crc32c == "mnG7TA=="
     here.delete(["a/b.txt", "a/never-there.txt"])
     assert [one.name for one in here.list()] == ["a.txt", "ab/c.txt"]
+
+
+class Project:
+    """A folder with pipelines, a small warehouse, and the command line in it."""
+
+    def __init__(self, folder):
+        self.folder, self.env = folder, {}
+        (folder / "pipelines").mkdir()
+        (folder / "home").mkdir()
+        with duckdb.connect(str(folder / "home" / "warehouse.duckdb")) as con:
+            con.execute("CREATE SCHEMA marts")
+            con.execute(
+                "CREATE TABLE marts.daily AS SELECT DATE '2026-01-01' + i::INTEGER // 4 AS day, i AS id, "
+                "CASE WHEN i % 4 < 3 THEN 'a/b ' || i % 4 END AS name, (i / 8)::DECIMAL(18, 6) AS cost, "
+                "[{'k': i, 't': ['x', NULL]}] AS tags FROM range(12) r(i)"
+            )
+
+    def pipeline(self, body, name="p"):
+        (self.folder / "pipelines" / f"{name}.yml").write_text(f"version: 1\nname: {name}\n{body}", "utf-8")
+
+    def run(self, *arguments, code=0):
+        return adelt(self.folder, *arguments, code=code, **self.env)
+
+    def sql(self, statement):
+        with duckdb.connect(str(self.folder / "home" / "warehouse.duckdb")) as con:
+            return con.execute(statement).fetchall()
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def manifest_of(here):
+    return json.loads(here.read("manifest.json"))
+
+
+def rows_of(here, tmp_path, columns="*"):
+    """The rows that a manifest names, read back by DuckDB."""
+    found = []
+    body = manifest_of(here)
+    reader = {"parquet": "read_parquet", "csv": "read_csv", "ndjson": "read_json"}[body["format"]]
+    for file in body["files"]:
+        stored = here.find(file["name"])
+        assert (stored.size, stored.crc32c) == (file["bytes"], file["crc32c"])
+        copy = tmp_path / file["name"].replace("/", "_")
+        here.get(file["name"], copy, lambda *_: None)
+        with duckdb.connect() as con:
+            rows = con.execute(f"SELECT {columns} FROM {reader}('{copy}')").fetchall()
+        assert file["rows"] in (len(rows), None)
+        found += [(*row, *file["partition"].values()) for row in rows]
+    assert body["rows"] == len(found)
+    return sorted(found, key=repr)
+
+
+DAY_OF = ["--date", "2026-01-02"]
+
+
+FORMATS = {
+    "parquet": ("", ".parquet"),
+    "zstd": ("format: parquet, compression: zstd", ".parquet"),
+    "csv": ("format: csv", ".csv"),
+    "csv_gzip": ("format: csv, compression: gzip", ".csv.gz"),
+    "ndjson": ("format: ndjson", ".ndjson"),
+    "ndjson_gzip": ("format: ndjson, compression: gzip", ".ndjson.gz"),
+}
+
+
+def test_a_query_is_exported_in_every_format(project, root):
+    query = "SELECT id, day, name, cost FROM marts.daily"
+    exports = "".join(
+        f"  {name}: {{export: {{sql: '{query}', to: '{root}/{name}/', {options}}}}}\n"
+        for name, (options, _) in FORMATS.items()
+    )
+    project.pipeline(f"tasks:\n{exports}")
+    project.run("run", "p", *DAY_OF)
+    for name, (_, ending) in FORMATS.items():
+        here = place(f"{root}/{name}")
+        body = manifest_of(here)
+        (file,) = body["files"]
+        assert file["name"].endswith(ending)
+        assert [one.name for one in here.list()] == sorted(["manifest.json", file["name"]])
+        assert body["columns"][3] == {"name": "cost", "type": "DECIMAL(18,6)"}
+        columns = "id, day::DATE, nullif(name, ''), cost::DECIMAL(18, 6)"
+        assert rows_of(here, project.folder, columns) == sorted(project.sql(query), key=repr)
+
+
+def test_an_export_can_be_partitioned(project, root):
+    cases = [(column, form) for column in ("day", "name", "id") for form in ("parquet", "ndjson")]
+    exports = "".join(
+        f"  {form}_{column}: {{export: {{table: marts.daily, where: 'id < 8', to: {root}/{form}_{column}, "
+        f"partition_by: {column}, format: {form}}}}}\n"
+        for column, form in cases
+    )
+    project.pipeline(f"tasks:\n{exports}")
+    project.run("run", "p", *DAY_OF)
+    for column, form in cases:
+        here = place(f"{root}/{form}_{column}")
+        body = manifest_of(here)
+        values = project.sql(f"SELECT DISTINCT {column} FROM marts.daily WHERE id < 8")
+        assert len(body["files"]) == len(values)
+        assert {str(file["partition"][column]) for file in body["files"]} == {str(v) for (v,) in values}
+        folders = {file["name"].partition("/")[0] for file in body["files"]}
+        if column == "name":
+            assert folders == {f"name=a%2Fb%20{n}" for n in range(3)} | {"name=__HIVE_DEFAULT_PARTITION__"}
+        other = "id" if column != "id" else "cost::DECIMAL(18, 6)"
+        exported = {(row[0], str(row[1])) for row in rows_of(here, project.folder, other)}
+        expected = project.sql(f"SELECT {other}, {column} FROM marts.daily WHERE id < 8")
+        assert exported == {(one, str(value)) for one, value in expected}
+
+
+def test_nested_columns_stay_nested_in_parquet(project, bucket):
+    project.pipeline(f"tasks:\n  out:\n    export: {{table: marts.daily, to: '{bucket}/out'}}\n")
+    project.run("run", "p", *DAY_OF)
+    found = rows_of(place(f"{bucket}/out"), project.folder, "id, tags")
+    assert found == sorted(project.sql("SELECT id, tags FROM marts.daily"), key=repr)
+
+
+def test_running_again_replaces_the_files_and_other_intervals_stay(project, root):
+    project.pipeline(
+        "tasks:\n  out:\n    export:\n      table: marts.daily\n"
+        "      where: day = '{{ interval.start | date }}'\n"
+        f"      to: {root}/out/dt={{{{ interval.start | date }}}}/\n"
+    )
+    project.run("run", "p", "--from", "2026-01-01", "--to", "2026-01-02")
+    first, second = (place(f"{root}/out/dt=2026-01-0{n}") for n in (1, 2))
+    before = [one.name for one in first.list()]
+    second_before = [one.name for one in second.list()]
+    # What a killed run leaves is of this task, what somebody else put there is not.
+    leftover = manifest_of(first)["files"][0]["name"].replace(manifest_of(first)["run_id"], "gone")
+    first.write(leftover, b"half a file")
+    first.write("notes.txt", b"mine")
+    project.sql("DELETE FROM marts.daily WHERE id = 0")
+    project.run("run", "p", "--date", "2026-01-01")
+    assert len(first.list()) == len(before) + 2  # it is done: nothing ran
+    project.run("run", "p", "--date", "2026-01-01", "--force")
+    after = [one.name for one in first.list()]
+    assert set(before) & set(after) == {"manifest.json"}
+    assert sorted(after) == sorted(["manifest.json", "notes.txt", manifest_of(first)["files"][0]["name"]])
+    assert manifest_of(first)["rows"] == 3
+    assert [one.name for one in second.list()] == second_before
+    project.sql("DELETE FROM marts.daily")
+    project.run("run", "p", "--date", "2026-01-01", "--force")
+    assert manifest_of(first)["rows"] == 0
+    assert rows_of(first, project.folder) == []
+
+
+def test_what_cannot_be_exported_is_told_and_nothing_is_changed(project, bucket):
+    to = f"to: {bucket}/out"
+    wrong = {
+        "nested column `tags`": f"table: marts.daily, format: csv, {to}",
+        "no column `dya`": f"table: marts.daily, partition_by: dya, {to}",
+        "cannot be partitioned by": f"table: marts.daily, partition_by: cost, {to}",
+        "is nested": f"table: marts.daily, partition_by: tags, {to}",
+        "the query does not work": f"table: marts.nothing, {to}",
+        "no such bucket": "table: marts.daily, to: gs://nobodys-bucket/out",
+    }
+    exports = "".join(f"  t{n}: {{export: {{{options}}}}}\n" for n, options in enumerate(wrong.values()))
+    project.pipeline(f"tasks:\n{exports}")
+    told = project.run("run", "p", *DAY_OF, code=2)
+    for what in wrong:
+        assert what in told
+    assert place(f"{bucket}/out").list() == []
+    project.pipeline(f"tasks:\n  out:\n    export: {{table: marts.daily, {to}}}\n")
+    project.run("run", "p", *DAY_OF)
+    before = [one.name for one in place(f"{bucket}/out").list()]
+    project.pipeline(f"tasks:\n  other:\n    export: {{table: marts.daily, {to}}}\n")
+    assert "holds the export of p.out" in project.run("run", "p", *DAY_OF, code=2)
+    assert [one.name for one in place(f"{bucket}/out").list()] == before
+
+
+def test_a_sensor_waits_for_anything_below_a_prefix(project, root):
+    here = place(f"{root}/in")
+    sensor = f"file: {root}/in/dt=1/, min_files: 2, poll: 1s, timeout: 2s"
+    project.pipeline(f"tasks:\n  wait:\n    sensor: {{{sensor}}}\n")
+    here.write("dt=10/a.csv", b"another prefix")
+    here.write("dt=1/a.csv", b"a")
+    assert "did not come within" in project.run("run", "p", *DAY_OF, code=1)
+    here.write("dt=1/deep/b.csv", b"b")
+    project.run("run", "p", *DAY_OF)
+    project.pipeline(f"tasks:\n  wait:\n    sensor: {{{sensor}, updated_after: 2999-01-01}}\n")
+    assert "did not come within" in project.run("run", "p", *DAY_OF, "--force", code=1)
+    project.pipeline(f"tasks:\n  wait:\n    sensor: {{{sensor}, updated_after: 2020-01-01}}\n")
+    project.run("run", "p", *DAY_OF)
+
+
+def test_a_sensor_waits_for_a_pattern_of_objects(project, root):
+    here = place(f"{root}/in")
+    project.pipeline(f"tasks:\n  wait:\n    sensor: {{file: '{root}/in/*.csv', poll: 1s, timeout: 2s}}\n")
+    here.write("a.txt", b"no")
+    assert "did not come within" in project.run("run", "p", *DAY_OF, code=1)
+    here.write("a.csv", b"yes")
+    project.run("run", "p", *DAY_OF)
+
+
+def test_a_purge_deletes_what_is_old_by_its_folder_or_its_time(project, root):
+    here = place(f"{root}/files")
+    old = ["a/dt=2025-10-01/run/x.csv", "dt=2025-10-02/manifest.json"]
+    new = ["a/dt=2025-10-05/run/x.csv", "dt=2026-01-01/y", "written-today.txt", "a/dt=nonsense/y"]
+    for name in old + new:
+        here.write(name, name.encode())
+    project.pipeline(
+        "inputs: {dry: {type: boolean, default: false}}\ntasks:\n"
+        f"  clean:\n    purge: {{path: {root}/files, older_than: 90d, dry_run: '{{{{ inputs.dry }}}}'}}\n"
+    )
+    assert "older than 2025-10-05" in project.run("plan", "p", *DAY_OF)
+    project.run("run", "p", *DAY_OF, "-i", "dry=true")
+    assert [one.name for one in here.list()] == sorted(old + new)
+    project.run("run", "p", *DAY_OF)
+    assert [one.name for one in here.list()] == sorted(new)
+    log = "".join(path.read_text() for path in (project.folder / "home" / "logs").rglob("*.log"))
+    for name in old:
+        assert f"would delete {here.url}/{name}" in log
+        assert f"\ndeleted {here.url}/{name}" in log
+    # For an interval far ahead everything is old; nothing outside the folder is touched.
+    place(root).write("filesystem.txt", b"beside it")
+    project.run("run", "p", "--date", "2999-01-01")
+    assert [one.name for one in place(root).list()] == ["filesystem.txt"]
+
+
+def test_the_landing_place_is_purged_by_its_own_setting(project, root):
+    project.pipeline("tasks:\n  clean:\n    purge: {landing: true}\n")
+    assert "nothing to delete" in project.run("run", "p", *DAY_OF)
+    project.env = {"ADELT_LANDING": f"{root}/landing", "ADELT_LANDING_DAYS": "10"}
+    here = place(f"{root}/landing")
+    here.write("s/t/dt=2025-12-23/run/f.gz", b"old")
+    here.write("s/t/dt=2025-12-24/run/f.gz", b"new")
+    project.run("run", "p", *DAY_OF, "--force")
+    assert [one.name for one in here.list()] == ["s/t/dt=2025-12-24/run/f.gz"]
+
+
+@pytest.mark.parametrize("path", ["gs://mine", "gs://mine/", "s3://x/y", ".", "..", "/"])
+def test_whole_buckets_and_projects_are_not_purged(project, path):
+    project.pipeline(f"tasks:\n  clean:\n    purge: {{path: '{path}', older_than: 1d}}\n")
+    told = project.run("run", "p", "--date", "2999-01-01", code=2)
+    assert "whole" in told or "neither in Cloud Storage" in told
+    assert (project.folder / "pipelines").exists()
+
+
+BIG = os.urandom(40_000_000)
+
+
+@pytest.mark.parametrize("way", ["up", "down", "across", "here"])
+def test_a_big_file_is_copied_over_a_bad_line(project, bucket, sandbox, way):
+    source = {"up": "big.bin", "here": "big.bin"}.get(way, f"{bucket}/in/big.bin")
+    target = {"down": "got/big.bin", "here": "got/big.bin"}.get(way, f"{bucket}/out/big.bin")
+    (project.folder / "big.bin").write_bytes(BIG)
+    if source != "big.bin":
+        place(f"{bucket}/in").put(project.folder / "big.bin", "big.bin")
+    project.pipeline(f"tasks:\n  copy:\n    transfer: {{from: '{source}', to: '{target}'}}\n")
+    sandbox.set_faults(
+        [
+            {"match": {"api": "storage", "path": "/download/"}, "nth": [1, 3], "fault": "reset", "after_bytes": 5_000_000},
+            {"match": {"api": "storage", "path": "/download/"}, "nth": 5, "fault": "truncate", "keep_bytes": 99},
+            {"match": {"api": "storage", "method": "PUT"}, "nth": [1, 3], "fault": "reset", "after_bytes": 10},
+            {"match": {"api": "storage"}, "nth": 2, "fault": "http", "status": 503},
+        ]
+    )  # fmt: skip
+    project.run("run", "p", *DAY_OF)
+    fired = sandbox.request("GET", "/sandbox/faults")["fired"]
+    assert len(fired) >= {"up": 2, "down": 3, "across": 1, "here": 0}[way]
+    sandbox.set_faults([])
+    above, name = target.rsplit("/", 1)
+    here = place(above if "://" in above else project.folder / above)
+    here.get(name, project.folder / "check.bin", lambda *_: None)
+    assert (project.folder / "check.bin").read_bytes() == BIG
+    before = sandbox.stats()["bytes"]
+    assert "was there already" in project.run("run", "p", *DAY_OF, "--force")
+    assert sandbox.stats()["bytes"] - before < 1_000_000
+
+
+def test_a_transfer_goes_on_where_it_was_cut_off(tmp_path, bucket, sandbox, monkeypatch):
+    from adelt_sources import bucket as buckets
+    from adelt_sources.transfer import transfer
+
+    (tmp_path / "big.bin").write_bytes(BIG)
+    here = place(f"{bucket}/in")
+    here.put(tmp_path / "big.bin", "big.bin")
+    monkeypatch.setattr(buckets, "RETRY", buckets.RETRY.with_timeout(0.1))
+    arguments = (here, "big.bin", place(tmp_path / "out"), "big.bin", tmp_path / "work", lambda *_: None)
+    sandbox.set_faults(
+        [{"match": {"api": "storage", "path": "/download/"}, "nth": list(range(3, 50)), "fault": "http"}]
+    )
+    with pytest.raises(SourceError, match="did not answer"):
+        transfer(*arguments)
+    sandbox.set_faults([])
+    before = sandbox.stats()["bytes"]
+    assert not transfer(*arguments).was_there
+    assert sandbox.stats()["bytes"] - before < 10_000_000  # two of three ranges had come
+    assert (tmp_path / "out" / "big.bin").read_bytes() == BIG
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_transfer_whose_bytes_are_wrong_is_refused(tmp_path, bucket, sandbox):
+    from adelt_sources.transfer import transfer
+
+    here = place(f"{bucket}/in")
+    here.write("a.bin", b"original")
+    (sandbox.buckets / "mine" / f"{bucket.removeprefix('gs://mine/')}" / "in" / "a.bin").write_bytes(
+        b"0riginal"
+    )
+    target = place(tmp_path / "out")
+    target.write("a.bin", b"former")
+    with pytest.raises(SourceError, match="differs from the original"):
+        transfer(here, "a.bin", target, "a.bin", tmp_path / "work", lambda *_: None)
+    assert target.read("a.bin") == b"former"
+    with pytest.raises(InputError, match="no such file"):
+        transfer(here, "b.bin", target, "b.bin", tmp_path / "work", lambda *_: None)

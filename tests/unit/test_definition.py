@@ -61,12 +61,12 @@ BAD = {
     "no action": (
         "tasks:\n  a: {needs: []}\n",
         "`tasks.a`: a task needs exactly one action, this one has none\n  at   pipelines/p.yml:4:3\n"
-        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline",
+        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge",
     ),
     "two actions": (
         "tasks:\n  a: {run: echo, sql: select 1}\n",
         "`tasks.a`: a task needs exactly one action, this one has sql and run\n  at   pipelines/p.yml:4:3\n"
-        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline",
+        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge",
     ),
     "unknown need": (
         "tasks:\n  extract: {run: echo}\n  b: {needs: [extrat], run: echo}\n",

@@ -13,6 +13,7 @@ from adelt.definition.templates import TemplateError
 from adelt.errors import AdeltError, DefinitionError, DefinitionErrors, did_you_mean
 
 Loc = tuple[str | int, ...]
+TABLE_PATTERN = r"[A-Za-z_]\w*\.[A-Za-z_]\w*"
 Where = Callable[..., str]
 Peek = Callable[[str], Pipeline | None]
 
@@ -143,7 +144,7 @@ class _Checker:
                 text, (*loc, "env", variable), {**without_matrix, "matrix": names.get("matrix", ())}
             )
         value = getattr(task, task.kind)
-        raw = value if task.kind == "run" else value.model_dump(exclude_unset=True)
+        raw = value if task.kind == "run" else value.model_dump(exclude_unset=True, by_alias=True)
         self._templates(raw, (*loc, task.kind), names)
         if task.ingest:
             self._table(task, loc)
@@ -151,6 +152,24 @@ class _Checker:
             self._subpipeline(task, loc)
         if task.sensor and task.sensor.pipeline:
             self._exists(task.sensor.pipeline.name, (*loc, "sensor", "pipeline", "name"))
+        self._files(task, loc)
+
+    def _files(self, task: Task, loc: Loc) -> None:
+        """Tables have two parts, folders are no whole buckets; what a template decides is checked by the run."""
+        if task.export:
+            self._folder(task.export.to, (*loc, "export", "to"))
+            table = task.export.table
+            if table and not _has_template(table) and not re.fullmatch(TABLE_PATTERN, table):
+                self._add(f"`{table}` is no table", (*loc, "export", "table"), "write it as dataset.table")
+        if task.transfer:
+            for key, text in (("from", task.transfer.source), ("to", task.transfer.to)):
+                self._folder(text, (*loc, "transfer", key))
+        if task.purge and task.purge.path:
+            self._folder(task.purge.path, (*loc, "purge", "path"))
+
+    def _folder(self, url: str, loc: Loc) -> None:
+        if not _has_template(url) and (fault := place_fault(url)):
+            self._add(f"`{url}` {fault}", loc, "write gs://BUCKET/FOLDER or a path")
 
     def _names(self, name: str, task: Task) -> dict[str, Any]:
         names: dict[str, Any] = {
@@ -379,6 +398,14 @@ class _Checker:
             if other and (circle := self._circle(other, [*above, pipeline.name])):
                 return circle
         return []
+
+
+def place_fault(url: str) -> str:
+    """What is wrong with a URL or path as a place for files; empty if nothing is."""
+    if not url.startswith("gs://"):
+        return "is neither in Cloud Storage nor a path" if "://" in url else ""
+    bucket, _, rest = url.removeprefix("gs://").partition("/")
+    return "" if bucket and rest.strip("/") else "is a whole bucket"
 
 
 def ancestors(pipeline: Pipeline, name: str) -> list[str]:

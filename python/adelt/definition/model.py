@@ -50,6 +50,10 @@ def _lookback(text: str) -> str:
     return text
 
 
+def _day_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
@@ -198,7 +202,15 @@ class PipelineState(Strict):
 class Sensor(Strict):
     """Wait until a file is there, a query gives true, or another pipeline has succeeded."""
 
-    file: str | None = Field(default=None, description="A path, pattern or URL that fsspec reads.")
+    file: str | None = Field(
+        default=None,
+        description="A path, pattern or URL that fsspec reads; with a slash at its end, anything below it.",
+    )
+    min_files: int = Field(default=1, ge=1, description="How many files there must be.")
+    updated_after: Annotated[str, BeforeValidator(_day_text)] | None = Field(
+        default=None,
+        description="A day; only files written on it or later count, such as {{ interval.end | date }}.",
+    )
     sql: str | None = Field(default=None, description="A query; waits until its first value is true.")
     pipeline: PipelineState | None = None
     poll: Duration = timedelta(minutes=1)
@@ -208,6 +220,70 @@ class Sensor(Strict):
     def _one(self) -> "Sensor":
         if sum(value is not None for value in (self.file, self.sql, self.pipeline)) != 1:
             raise PydanticCustomError("sensor", "exactly one of `file`, `sql` and `pipeline` is needed")
+        if self.file is None and {"min_files", "updated_after"} & self.model_fields_set:
+            raise PydanticCustomError("sensor", "`min_files` and `updated_after` need `file`")
+        return self
+
+
+class Export(Strict):
+    """Write rows of the warehouse as files, with a manifest; the files of an earlier run are replaced."""
+
+    table: str | None = Field(default=None, description="A table, as dataset.table.")
+    where: str | None = Field(default=None, description="Which rows of the table, as a condition in SQL.")
+    sql: str | None = Field(default=None, description="A query, instead of a table.")
+    to: str = Field(
+        description="The folder, such as gs://bucket/exports/{{ interval.start | date }}/; its own for each interval.",
+        min_length=1,
+    )
+    format: Literal["parquet", "csv", "ndjson"] = "parquet"
+    compression: Literal["none", "gzip", "snappy", "zstd"] | None = Field(
+        default=None, description="snappy for Parquet and none for the others, unless told."
+    )
+    partition_by: Variable | None = Field(
+        default=None, description="A column; its values become folders column=value and leave the files."
+    )
+
+    @model_validator(mode="after")
+    def _sense(self) -> "Export":
+        if (self.table is None) == (self.sql is None):
+            raise PydanticCustomError("export", "exactly one of `table` and `sql` is needed")
+        if self.where is not None and self.table is None:
+            raise PydanticCustomError("export", "`where` needs `table`; write it into the query")
+        if self.format != "parquet" and self.compression in ("snappy", "zstd"):
+            raise PydanticCustomError("export", "csv and ndjson are compressed with gzip or not at all")
+        return self
+
+
+class Transfer(Strict):
+    """Copy one file between this machine and Cloud Storage, compared by checksum."""
+
+    source: str = Field(alias="from", description="gs://bucket/object, or a path.", min_length=1)
+    to: str = Field(
+        description="gs://bucket/object, or a path; with a slash at its end, a folder.", min_length=1
+    )
+
+
+class Purge(Strict):
+    """Delete files that are older than the end of the interval minus `older_than`."""
+
+    landing: bool = Field(default=False, description="The files that sources gave (ADELT_LANDING).")
+    path: str | None = Field(default=None, description="A folder, such as gs://bucket/exports/.")
+    older_than: Duration | None = Field(
+        default=None,
+        description="Whole days, by the folder dt=... of a file, or else by when it was written.",
+    )
+    dry_run: bool | Annotated[str, StringConstraints(pattern=TEMPLATE)] = Field(
+        default=False, description="Only list what would be deleted."
+    )
+
+    @model_validator(mode="after")
+    def _sense(self) -> "Purge":
+        if self.landing == (self.path is not None):
+            raise PydanticCustomError("purge", "exactly one of `landing: true` and `path` is needed")
+        if self.path is not None and self.older_than is None:
+            raise PydanticCustomError("purge", "`older_than` is needed, such as 90d")
+        if self.older_than is not None and self.older_than < timedelta(days=1):
+            raise PydanticCustomError("purge", "`older_than` is at least 1d")
         return self
 
 
@@ -223,7 +299,7 @@ def _statement(value: Any) -> Any:
     return {"statement": value} if isinstance(value, str) else value
 
 
-ACTIONS = ("ingest", "dbt", "sql", "run", "sensor", "pipeline")
+ACTIONS = ("ingest", "dbt", "sql", "run", "sensor", "pipeline", "export", "transfer", "purge")
 
 
 class Task(Strict):
@@ -255,6 +331,9 @@ class Task(Strict):
     ) = Field(default=None, description="A command: a text for the shell, or a list of words.")
     sensor: Sensor | None = None
     pipeline: SubPipeline | None = None
+    export: Export | None = None
+    transfer: Transfer | None = None
+    purge: Purge | None = None
 
     @property
     def kind(self) -> str:
@@ -265,7 +344,7 @@ class Task(Strict):
     def action(self) -> dict[str, Any]:
         """The action's fields, templates not filled in."""
         value = getattr(self, self.kind)
-        return {"command": value} if self.kind == "run" else value.model_dump()
+        return {"command": value} if self.kind == "run" else value.model_dump(by_alias=True)
 
     @model_validator(mode="after")
     def _one_action(self) -> "Task":

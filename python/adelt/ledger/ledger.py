@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS slot (
 """
 _VERSION = 1
 _DIED = "the process died before it could say how it ended"
-WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline")
+WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline", "export")
 
 
 class Ledger:

@@ -86,7 +86,7 @@ class Operation:
     """One thing that a task did to an asset: a table loaded, a model built, a test run.
 
     Attributes:
-        kind: INGESTION, MATERIALISATION, TEST, SEED, SNAPSHOT or QUERY.
+        kind: INGESTION, MATERIALISATION, TEST, SEED, SNAPSHOT, QUERY, EXPORT, TRANSFER or PURGE.
         asset: The table or model, for example `raw_dv360.line_item`.
         status: SUCCEEDED, WARNING, FAILED or SKIPPED.
         rows: Rows, where known.

@@ -42,7 +42,7 @@ class PlannedTask:
         id: `task`, or `task[key=value,...]`.
         task: Name in the definition.
         item: Values of the matrix.
-        kind: Its action: ingest, dbt, sql, run, sensor or pipeline.
+        kind: Its action, for example ingest or dbt.
         action: The action's fields, filled in; what only a run can know is left as a template.
         env: Environment variables for the action, likewise.
         key: Identifies this work: the same key, the same rows.

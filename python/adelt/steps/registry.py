@@ -16,6 +16,12 @@ def perform(context: Context) -> StepResult:
             from adelt.steps.command import step
         case "sensor":
             from adelt.steps.sensor import step
+        case "export":
+            from adelt.steps.export import step
+        case "transfer":
+            from adelt.steps.transfer import step
+        case "purge":
+            from adelt.steps.purge import step
         case _:
             from adelt.steps.pipeline import step
     return step(context)

@@ -1,11 +1,12 @@
 """The action `sensor`: wait for a file, a query or another pipeline."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from adelt.steps.context import Context, StepError, StepResult
-from adelt.window import parse_duration
+from adelt.window import parse_day, parse_duration
 from adelt_sources.warehouse import DuckDb
 
 
@@ -44,8 +45,10 @@ def _look(context: Context) -> tuple[str, Callable[[], Any]]:
 
 
 def _files(context: Context, pattern: str) -> list[str]:
+    """Files that match; none unless there are as many as are waited for."""
     import fsspec
 
+    action = context.action
     try:
         if "://" in pattern:
             fs, path = fsspec.core.url_to_fs(pattern)
@@ -55,10 +58,27 @@ def _files(context: Context, pattern: str) -> list[str]:
     except (ImportError, ValueError) as error:
         raise context.bad(f"`{pattern}` cannot be opened: {error}") from error
     try:
-        return sorted(fs.glob(path))
+        found = fs.find(path, detail=True) if pattern.endswith("/") else fs.glob(path, detail=True)
     except OSError as error:
         print(f"looking failed, looking again: {error}")
         return []
+    if action["updated_after"]:
+        day = parse_day(str(action["updated_after"]), f"{context.where}: updated_after")
+        found = {name: facts for name, facts in found.items() if _written(facts) >= day}
+    return sorted(found) if len(found) >= action["min_files"] else []
+
+
+def _written(facts: Mapping[str, Any]) -> date:
+    """The day a file was written, in UTC: what file systems tell differs."""
+    for key in ("updated", "mtime", "LastModified", "last_modified", "created"):
+        match facts.get(key):
+            case str() as text:
+                return datetime.fromisoformat(text).astimezone(UTC).date()
+            case datetime() as instant:
+                return instant.astimezone(UTC).date()
+            case int() | float() as seconds:
+                return datetime.fromtimestamp(seconds, UTC).date()
+    return date.min
 
 
 def _query(context: Context, sql: str) -> bool:
