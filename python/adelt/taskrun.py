@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from adelt import __version__, plan, settings
+from adelt import __version__, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
@@ -192,7 +192,8 @@ def _perform(
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
             done = perform(context)
             outputs = {**done.outputs, **_read_output(output, context)}
-            status, code, message, operations = "SUCCEEDED", 0, done.message, done.operations
+            message = clean.redactor.clean(done.message)
+            status, code, operations = "SUCCEEDED", 0, done.operations
         except (Stopped, KeyboardInterrupt):
             status, code, message = "CANCELLED", 128 + signal.SIGTERM, "stopped"
         except Exception as error:
@@ -215,9 +216,7 @@ def _perform(
         outputs=outputs,
         operations=operations,
     )
-    result = TaskResult(
-        task.id, status, code, clean.redactor.clean(message), request.run_id, str(log), error_text
-    )
+    result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text)
     reporter.finished(result, done)
     return result
 
@@ -234,13 +233,13 @@ def _context(
     reporter: "_Reporter",
     clean: "_Clean",
 ) -> Context:
-    secrets = {name: settings.secret(name) for name in secrets_of(request.definition, task.task)}
-    clean.learn(secrets.values())
+    known = secrets.read(secrets_of(request.definition, task.task), here)
+    clean.learn(known.values())
     action, env = plan.rendered(
         request.definition,
         made,
         task,
-        secrets=secrets,
+        secrets=known,
         run={"id": request.run_id, "pipeline": made.pipeline, "task": task.id, "attempt": claim.attempt},
         outputs=outputs_of(ledger, made),
     )
@@ -255,7 +254,9 @@ def _context(
         attempt=claim.attempt,
         stack=handover.stack or (made.pipeline,),
         output=output,
-        progress=reporter.progress,
+        progress=lambda phase, message, rows, size, total: reporter.progress(
+            phase, clean.redactor.clean(message), rows, size, total
+        ),
         pass_on=reporter.pass_on,
         clean=lambda text: clean.redactor.clean(text),
         force=request.force,

@@ -46,13 +46,6 @@ def test_a_number_must_be_one(env, text):
         settings.load()
 
 
-def test_secrets_are_named_and_must_be_set(env):
-    env.setenv("ADELT_SECRET_KEY", "s3cr3t")
-    assert settings.secret("KEY") == "s3cr3t"
-    with pytest.raises(InputError, match="the secret `NOPE` is not set"):
-        settings.secret("NOPE")
-
-
 def test_what_a_runner_hands_over_is_not_seen_by_programs(env):
     env.setenv("ADELT_EVENTS_FD", "7")
     assert settings.take_handover().events == 7
