@@ -12,7 +12,9 @@ import duckdb
 import pytest
 
 import adelt_sandbox
+from adelt_sandbox import bigquery as emulated
 from adelt_sources import landing, replay
+from adelt_sources.bigquery import connected
 from adelt_sources.catalog import table_spec
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.ingest import Ingest, ingest
@@ -20,7 +22,7 @@ from adelt_sources.landing import Landing
 from adelt_sources.objects import place
 from adelt_sources.replay import Replay
 from adelt_sources.run import Patience
-from adelt_sources.warehouse import DuckDb
+from adelt_sources.warehouse import BigQuery, DuckDb
 
 NOW = "2026-01-20T06:00:00Z"
 IMPATIENT = Patience(poll_min=0.02, poll_max=0.1, poll_deadline=20, retry_min=0.01, retry_max=0.05)
@@ -592,3 +594,66 @@ def test_a_transfer_whose_bytes_are_wrong_is_refused(tmp_path, bucket, sandbox):
     assert target.read("a.bin") == b"former"
     with pytest.raises(InputError, match="no such file"):
         transfer(here, "b.bin", target, "b.bin", tmp_path / "work", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def emulator(sandbox):
+    """A BigQuery whose Cloud Storage is the sandbox, with a table `marts.daily`."""
+    with emulated.running(buckets=sandbox.buckets) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**sandbox.env, **running.env}.items():
+            patch.setenv(name, value)
+        with connected(BigQuery(running.project)) as connection:
+            connection.ensure_dataset("t_marts")
+            connection.run(
+                "CREATE TABLE t_marts.daily AS SELECT DATE_ADD(DATE '2026-01-01', INTERVAL DIV(i, 4) DAY) AS day, i AS id, "
+                "IF(MOD(i, 4) < 3, CONCAT('a/b ', CAST(MOD(i, 4) AS STRING)), NULL) AS name, [STRUCT(i AS k)] AS tags "
+                "FROM UNNEST(GENERATE_ARRAY(0, 11)) AS i",
+                "make-daily",
+            )
+        yield running
+
+
+def test_bigquery_exports_by_its_own_jobs(project, bucket, emulator):
+    project.env = {**emulator.env, "ADELT_TARGET": "bigquery", "ADELT_DATASET_PREFIX": "t_"}
+    flat = "SELECT id, day, name FROM t_marts.daily"
+    project.pipeline(
+        "tasks:\n"
+        f"  nested: {{export: {{table: marts.daily, to: {bucket}/nested}}}}\n"
+        f"  days: {{export: {{table: marts.daily, to: {bucket}/days, where: id < 8, partition_by: day}}}}\n"
+        f"  names: {{export: {{sql: '{flat}', to: {bucket}/names, partition_by: name, format: ndjson}}}}\n"
+        f"  csv: {{export: {{sql: '{flat}', to: {bucket}/csv, format: csv, compression: gzip}}}}\n"
+    )
+    project.run("run", "p", *DAY_OF)
+    expected = [(i, date(2026, 1, 1 + i // 4), f"a/b {i % 4}" if i % 4 < 3 else None) for i in range(12)]
+    rows = rows_of(place(f"{bucket}/nested"), project.folder, "id, day, name, tags[1].k")
+    assert rows == sorted([(*row, row[0]) for row in expected], key=repr)
+    body = manifest_of(place(f"{bucket}/nested"))
+    assert body["columns"][3] == {"name": "tags", "type": "ARRAY<STRUCT<k INTEGER>>"}
+    rows = rows_of(place(f"{bucket}/days"), project.folder, "id")
+    assert rows == sorted([(i, str(day)) for i, day, _ in expected if i < 8], key=repr)
+    rows = rows_of(place(f"{bucket}/names"), project.folder, "id")
+    assert rows == sorted([(i, name) for i, _, name in expected], key=repr)
+    rows = rows_of(place(f"{bucket}/csv"), project.folder, "id, day, nullif(name, '')")
+    assert rows == sorted(expected, key=repr)
+    before = {one.name for one in place(f"{bucket}/days").list()}
+    project.run("run", "p", *DAY_OF, "--force")
+    after = {one.name for one in place(f"{bucket}/days").list()}
+    assert before & after == {"manifest.json"}
+    assert len(before) == len(after) == 3
+    with connected(BigQuery(emulator.project)) as connection:
+        assert [name for dataset, name in connection.tables() if name.startswith("export_")] == []
+
+
+def test_what_bigquery_cannot_export_is_told(project, bucket, emulator):
+    project.env = {**emulator.env, "ADELT_TARGET": "bigquery", "ADELT_DATASET_PREFIX": "t_"}
+    wrong = {
+        "to Cloud Storage only": "table: marts.daily, to: out",
+        "nested column `tags`": f"table: marts.daily, to: {bucket}/out, format: csv",
+        "no column `dya`": f"table: marts.daily, to: {bucket}/out, partition_by: dya",
+    }
+    exports = "".join(f"  t{n}: {{export: {{{options}}}}}\n" for n, options in enumerate(wrong.values()))
+    project.pipeline(f"tasks:\n{exports}  none: {{export: {{table: marts.nothing, to: {bucket}/out}}}}\n")
+    told = project.run("run", "p", *DAY_OF, code=2)
+    for what in [*wrong, "nothing"]:
+        assert what in told
+    assert place(f"{bucket}/out").list() == []

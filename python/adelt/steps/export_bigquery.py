@@ -122,7 +122,7 @@ def _job(context: Context, connection: "Connection", select: str, uri: str, job_
     job = connection.run(
         f"EXPORT DATA OPTIONS({', '.join(options)}) AS\n{select}", job_id, where=context.where
     )
-    statistics = job.to_api_repr()["statistics"]["query"]["exportDataStatistics"]
+    statistics = job._properties["statistics"]["query"]["exportDataStatistics"]
     return int(statistics["rowCount"])
 
 
