@@ -112,6 +112,46 @@ BAD = {
         "tasks:\n  a: {run: 'echo {{ matrix.x }}'}\n",
         "`matrix` cannot be used here",
     ),
+    "export of nothing": (
+        "tasks:\n  a: {export: {to: x}}\n",
+        "`tasks.a.export`: exactly one of `table` and `sql` is needed\n  at   pipelines/p.yml:4:7",
+    ),
+    "export of no table": (
+        "tasks:\n  a: {export: {table: daily, to: gs://b/x}}\n",
+        "`daily` is no table\n  at   pipelines/p.yml:4:23\n  fix  write it as dataset.table",
+    ),
+    "export into a whole bucket": (
+        "tasks:\n  a: {export: {table: x.y, to: gs://b/}}\n",
+        "`gs://b/` is a whole bucket\n  at   pipelines/p.yml:4:32\n  fix  write gs://BUCKET/FOLDER or a path",
+    ),
+    "condition beside a query": (
+        "tasks:\n  a: {export: {sql: select 1, where: x, to: y}}\n",
+        "`where` needs `table`\n  at   pipelines/p.yml:4:7\n  fix  write it into the query",
+    ),
+    "compression that a format has not": (
+        "tasks:\n  a: {export: {table: x.y, to: y, format: csv, compression: zstd}}\n",
+        "csv and ndjson are compressed with gzip or not at all",
+    ),
+    "transfer to somewhere else": (
+        "tasks:\n  a: {transfer: {from: s3://b/x, to: y}}\n",
+        "`s3://b/x` is neither in Cloud Storage nor a path\n  at   pipelines/p.yml:4:24",
+    ),
+    "purge of nothing": (
+        "tasks:\n  a: {purge: {older_than: 90d}}\n",
+        "exactly one of `landing: true` and `path` is needed",
+    ),
+    "purge of a folder without an age": (
+        "tasks:\n  a: {purge: {path: x}}\n",
+        "`older_than` is needed, such as 90d",
+    ),
+    "purge of what is hours old": (
+        "tasks:\n  a: {purge: {path: x, older_than: 5h}}\n",
+        "`older_than` is at least 1d",
+    ),
+    "files that a query has not": (
+        "tasks:\n  a: {sensor: {sql: select 1, min_files: 2}}\n",
+        "`min_files` and `updated_after` need `file`",
+    ),
     "bad duration": (
         "tasks:\n  a: {run: echo, timeout: 5 minutes}\n",
         "`timeout`: `5 minutes` is not a duration\n  at   pipelines/p.yml:4:27\n  fix  write it like 30s, 5m, 2h or 7d",

@@ -10,7 +10,19 @@ from adelt_sources.warehouse import DuckDb
 @pytest.fixture
 def env(monkeypatch, tmp_path):
     """A clean environment in an empty folder."""
-    for name in ("PROJECT", "HOME", "WAREHOUSE", "TARGET", "GOOGLE_ENDPOINT", "POLL_MIN", "ATTEMPTS"):
+    for name in (
+        "PROJECT",
+        "HOME",
+        "WAREHOUSE",
+        "TARGET",
+        "GOOGLE_ENDPOINT",
+        "POLL_MIN",
+        "ATTEMPTS",
+        "LANDING",
+        "LANDING_DAYS",
+        "BUCKET",
+        "BIGQUERY_PROJECT",
+    ):
         monkeypatch.delenv(f"ADELT_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     return monkeypatch
@@ -50,3 +62,22 @@ def test_what_a_runner_hands_over_is_not_seen_by_programs(env):
     env.setenv("ADELT_EVENTS_FD", "7")
     assert settings.take_handover().events == 7
     assert "ADELT_EVENTS_FD" not in settings.child_environment({})
+
+
+def test_evidence_is_kept_in_the_targets_bucket_or_where_it_is_told(env, tmp_path):
+    assert (settings.load().landing, settings.load().landing_days) == ("", 400)
+    env.setenv("ADELT_LANDING", "kept")
+    env.setenv("ADELT_LANDING_DAYS", "30")
+    assert (settings.load().landing, settings.load().landing_days) == (str(tmp_path / "kept"), 30)
+    env.setenv("ADELT_LANDING", "gs://b/kept/")
+    assert settings.load().landing == "gs://b/kept"
+    env.delenv("ADELT_LANDING")
+    env.setenv("ADELT_BIGQUERY_PROJECT", "p")
+    assert settings.load("bigquery").landing == ""
+    env.setenv("ADELT_BUCKET", "b")
+    assert settings.load("bigquery").landing == "gs://b/landing"
+    env.setenv("ADELT_LANDING", "off")
+    assert settings.load("bigquery").landing == ""
+    env.setenv("ADELT_LANDING_DAYS", "long")
+    with pytest.raises(InputError, match="not a number of days"):
+        settings.load()
