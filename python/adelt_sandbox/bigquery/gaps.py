@@ -87,7 +87,7 @@ def _filled_in(sql: str, params: list[dict[str, Any]]) -> str:
         text = "NULL" if value is None else str(value)
         quoted = text if value is None or kind in ("INT64", "FLOAT64", "BOOL") else f"'{text}'"
         literal = f"{kind} {quoted}" if kind in ("DATE", "TIMESTAMP") and value is not None else quoted
-        sql = re.sub(rf"@{param.get('name')}\b", lambda _, literal=literal: literal, sql)
+        sql = re.sub(rf"@{param.get('name')}\b", literal.replace("\\", r"\\"), sql)
     return sql
 
 
