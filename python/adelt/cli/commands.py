@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import definitions, ingest, replay, runs, sandbox
+from adelt.cli import definitions, doctor, ingest, replay, runs, sandbox
 from adelt.cli.app import app
 
 
@@ -13,6 +13,7 @@ def register() -> None:
     app.command()(ingest.ingest)
     app.command()(replay.replay)
     app.command()(runs.runs)
+    app.command()(doctor.doctor)
     app.command()(definitions.tables)
     app.command()(definitions.schema)
     app.command()(definitions.generate)
