@@ -129,22 +129,23 @@ class _Server:
 
 def _work(connection: socket.socket) -> int:
     """Do what the runner orders, as a process that was started for it would; the exit code."""
-    line, (log, events, lifeline) = _order(connection)
+    os.setsid()
+    connection.sendall(b"ready %d\n" % os.getpid())
+    line, descriptors = _order(connection)
+    if not line:
+        return 0  # the runner has died, or does not want the task any more
+    log, events, lifeline = descriptors
+    for standard in (1, 2):
+        os.dup2(log, standard)
+    os.close(log)
     order = Order.from_line(line)
     if list(order.argv[1:3]) != ["-P", "-m"]:
         raise ValueError(f"not the command line of a module: {order.argv}")
-    os.setsid()
     os.chdir(order.cwd)
     os.environ.clear()
     os.environ.update(order.env)
     os.environ.update({"ADELT_EVENTS_FD": str(events), "ADELT_LIFELINE_FD": str(lifeline)})
     time.tzset()
-    for standard in (1, 2):
-        os.dup2(log, standard)
-    os.close(log)
-    connection.sendall(b"ready %d\n" % os.getpid())
-    if connection.recv(3, socket.MSG_WAITALL) != b"go\n":
-        return 0  # the runner has died, or changed its mind
     code = _run(order.argv[3], list(order.argv[4:]))
     with contextlib.suppress(OSError):
         connection.sendall(b"left %d\n" % code)  # in case that the server cannot tell any more
@@ -152,11 +153,12 @@ def _work(connection: socket.socket) -> int:
 
 
 def _order(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """The order and its descriptors; empty if it does not come, or not whole."""
     data, descriptors, _, _ = socket.recv_fds(connection, _READ, 3, socket.MSG_CMSG_CLOEXEC)
     while not data.endswith(b"\n"):
         more = connection.recv(_READ)
         if not more:
-            raise EOFError("the runner has gone")
+            return b"", []
         data += more
     return data, descriptors
 

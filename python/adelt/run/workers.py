@@ -3,9 +3,9 @@
 This is the runner's side; `adelt.run.forkserver` is the server's. The outermost runner makes a socket pair, the door, and
 starts the server when the first request lies in it. Runners below inherit the door and knock like the first one.
 
-A request is handed over in three steps, so that no task is ever done twice or lost: the runner knocks with a connection of
-its own; the worker that is forked for it says that it is ready; the runner tells it to go. Before that word nothing has been
-done, and a plain process can be started instead; after it, the worker alone can say how the task ended.
+No task is ever done twice or lost: the runner knocks with a new connection; the worker that is forked for it says that it is
+ready; only then the runner sends the order. A worker that has not got the whole order does nothing, so until then a plain
+process can be started instead; after that, the worker's end is the task's end.
 """
 
 import contextlib
@@ -82,7 +82,7 @@ class Worker:
     """A process that was forked for a task; it is asked like a `subprocess.Popen`."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
-        """Take over the connection to a worker that was told to go."""
+        """Take over the connection to a worker that has its order."""
         self.pid = pid
         self._connection, self._buffer = connection, b""
         self._own_word: int | None = None
@@ -163,13 +163,10 @@ class Workers:
             with theirs:
                 # Nothing may block on the door; its queue is long enough for hundreds of requests.
                 socket.send_fds(self._door, [b"+"], [theirs.fileno()], socket.MSG_DONTWAIT)
-            ours.settimeout(READY_SECONDS)
+            pid = _wait_until_ready(ours, give_up)
             line = order.to_line()
             sent = socket.send_fds(ours, [line], list(descriptors))
             ours.sendall(line[sent:])
-            pid = _wait_until_ready(ours, give_up)
-            ours.sendall(b"go\n")
-            ours.settimeout(None)
         except OSError as error:
             ours.close()
             raise NoWorkerError(error.strerror or str(error)) from error
@@ -256,7 +253,7 @@ class _Host:
 
 
 def _wait_until_ready(connection: socket.socket, give_up: Callable[[], bool]) -> int:
-    """The worker's process id, once it waits for the word to go."""
+    """The worker's process id, once it waits for its order."""
     deadline = time.monotonic() + READY_SECONDS
     said = b""
     while not said.endswith(b"\n"):
@@ -269,12 +266,12 @@ def _wait_until_ready(connection: socket.socket, give_up: Callable[[], bool]) ->
             if not data:
                 raise NoWorkerError("their server is not there")
             said += data
-    word, _, number = said.partition(b" ")
-    if word != b"ready":
-        raise NoWorkerError("it could not begin")
     if give_up():
         raise GivenUpError
-    return int(number)
+    word, _, number = said.partition(b" ")
+    if word != b"ready":
+        raise NoWorkerError("it died at once")
+    return int(number.partition(b"\n")[0])
 
 
 def _readable(connection: socket.socket, seconds: float | None) -> bool:
