@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 import adelt_sandbox
-from adelt import settings
+from adelt import datasets, settings
 from adelt.doctor import Check, examine, exit_code, machine
 from adelt_sandbox import bigquery as emulated
 from adelt_sources.warehouse import DuckDb
@@ -248,10 +248,8 @@ def test_rights_that_are_missing_in_bigquery(env, emulator, match, name, fix):
 
 
 def test_who_may_not_make_datasets_need_not_when_they_are_there(env, emulator):
-    from adelt.doctor import cloud
-
     env.setenv("ADELT_DATASET_PREFIX", "ready_")
-    for name in cloud.names(settings.load("bigquery").warehouse, ""):
+    for name in datasets.names(settings.load("bigquery").warehouse):
         make(emulator, name, "EU")
     denied(emulator, "POST .*/datasets$")
     checks, code = examined("bigquery")

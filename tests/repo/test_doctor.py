@@ -3,7 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from adelt.doctor import cloud, machine
+from adelt import datasets
+from adelt.doctor import machine
 from adelt_sources.warehouse import BigQuery
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,6 @@ def test_the_datasets_that_dbt_builds_are_those_of_its_project():
                 walk(value)
 
     walk({"models": project["models"], "snapshots": project["snapshots"]})
-    assert found == set(cloud.MODELS)
-    assert "pr_1_staging" in cloud.names(BigQuery("p", prefix="dev_"), "pr_1_")
-    assert "dev_raw_cm360" in cloud.names(BigQuery("p", prefix="dev_"), "pr_1_")
+    assert found == set(datasets.MODELS)
+    assert "pr_1_staging" in datasets.names(BigQuery("p", prefix="dev_"), "pr_1_")
+    assert "dev_raw_cm360" in datasets.names(BigQuery("p", prefix="dev_"), "pr_1_")

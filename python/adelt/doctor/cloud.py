@@ -7,11 +7,8 @@ from adelt.doctor.check import Check
 from adelt.settings import Settings
 from adelt_sources import probe
 from adelt_sources.bigquery import Connection
-from adelt_sources.catalog import catalog, sources
 from adelt_sources.errors import InputError
 from adelt_sources.warehouse import BigQuery
-
-MODELS = ("staging", "intermediate", "snapshots", "marts_ads")  # what dbt builds into (dbt/dbt_project.yml)
 
 
 def buckets(here: Settings) -> list[str]:
@@ -44,18 +41,6 @@ def jobs(connection: Connection) -> Check:
     """Whether a query may be run."""
     connection.ask("SELECT 1")
     return Check("BigQuery jobs", "ok", f"queries run in {connection.warehouse.project}")
-
-
-def names(warehouse: BigQuery, schema_prefix: str) -> list[str]:
-    """The datasets that runs of a target use.
-
-    Args:
-        warehouse: The target.
-        schema_prefix: Put in front of what dbt builds, instead of the target's prefix.
-    """
-    raw = {spec.dataset for source in sources() for spec in catalog(source).values()}
-    models = [f"{schema_prefix or warehouse.prefix}{name}" for name in MODELS]
-    return [*sorted(warehouse.dataset(name) for name in raw), *models]
 
 
 def datasets(connection: Connection, wanted: Iterable[str]) -> Check:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from adelt import settings
+from adelt import datasets, settings
 from adelt.doctor import machine
 from adelt.doctor.check import Check, told
 from adelt.settings import Settings
@@ -59,12 +59,12 @@ def _cloud(here: Settings) -> Iterator[Check]:
         return
     from adelt_sources.bigquery import connected
 
-    names = cloud.names(here.warehouse, settings.schema_prefix())
+    wanted = datasets.names(here.warehouse, settings.schema_prefix())
     with connected(here.warehouse) as connection:
         yield told("BigQuery jobs", lambda: cloud.jobs(connection))
-        located = told("BigQuery datasets", lambda: cloud.datasets(connection, names))
+        located = told("BigQuery datasets", lambda: cloud.datasets(connection, wanted))
         yield located
         if located.status == "fail":
             yield Check("BigQuery rights", "skip", "needs datasets in the right place")
         else:
-            yield told("BigQuery rights", lambda: cloud.rights(connection, names))
+            yield told("BigQuery rights", lambda: cloud.rights(connection, wanted))
