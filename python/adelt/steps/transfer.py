@@ -13,7 +13,7 @@ def step(context: Context) -> StepResult:
 
     Raises:
         InputError: There is no such file, or a place cannot be used.
-        SourceError: The copy differs, or Cloud Storage did not answer; the file that was at the target is untouched.
+        SourceError: The copy differs, or Cloud Storage did not answer; a copy that differs is not kept.
     """
     action, begun = context.action, time.monotonic()
     source, name = places.file(context, str(action["from"]))
