@@ -21,6 +21,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from benchmarks.generate import erf_json, report_csv
+from benchmarks.workers import workers_table
 
 
 def measure(programs: Sequence[str], file: Path, folder: Path, rounds: int) -> dict[str, dict[str, float]]:
@@ -203,6 +204,7 @@ def main() -> None:
             erf_table(folder, (100_000, 500_000), arguments.rounds, 100_000)
             replace_table(folder, (1_000_000, 10_000_000))
         command_table(folder)
+        workers_table(folder, 4 if arguments.quick else 40)
 
 
 if __name__ == "__main__":
