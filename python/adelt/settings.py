@@ -112,6 +112,12 @@ def export(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
+def replace(values: Mapping[str, str]) -> None:
+    """Make these all the environment variables there are, as for a process that is started with them."""
+    os.environ.clear()
+    os.environ.update(values)
+
+
 def export_settings(settings: Settings) -> None:
     """Make child processes, wherever they run, see the same settings."""
     export(settings.variables)

@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from adelt import settings
 from adelt.run.workers import Order
 
 _READ = 65536
@@ -142,9 +143,7 @@ def _work(connection: socket.socket) -> int:
     if list(order.argv[1:3]) != ["-P", "-m"]:
         raise ValueError(f"not the command line of a module: {order.argv}")
     os.chdir(order.cwd)
-    os.environ.clear()
-    os.environ.update(order.env)
-    os.environ.update({"ADELT_EVENTS_FD": str(events), "ADELT_LIFELINE_FD": str(lifeline)})
+    settings.replace({**order.env, "ADELT_EVENTS_FD": str(events), "ADELT_LIFELINE_FD": str(lifeline)})
     time.tzset()
     code = _run(order.argv[3], list(order.argv[4:]))
     with contextlib.suppress(OSError):
