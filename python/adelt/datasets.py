@@ -16,3 +16,22 @@ def names(warehouse: BigQuery, schema_prefix: str = "") -> list[str]:
     raw = {spec.dataset for source in sources() for spec in catalog(source).values()}
     models = [f"{schema_prefix or warehouse.prefix}{name}" for name in MODELS]
     return [*sorted(warehouse.dataset(name) for name in raw), *models]
+
+
+def dbt_variables(warehouse: BigQuery, schema_prefix: str = "") -> dict[str, str]:
+    """What dbt/profiles.yml reads about a target, so that dbt runs without adelt.
+
+    Args:
+        warehouse: The target.
+        schema_prefix: Put in front of what dbt builds, instead of the target's prefix.
+    """
+    return {
+        "ADELT_DBT_TARGET": "bigquery",
+        "ADELT_BIGQUERY_PROJECT": warehouse.project,
+        "ADELT_BIGQUERY_LOCATION": warehouse.location,
+        "ADELT_BIGQUERY_IMPERSONATE": warehouse.impersonate,
+        "ADELT_BIGQUERY_MAX_BYTES": str(warehouse.max_bytes or ""),
+        "ADELT_BIGQUERY_JOB_TIMEOUT": str(warehouse.job_timeout),
+        "ADELT_RAW_PREFIX": warehouse.prefix,
+        "ADELT_SCHEMA_PREFIX": schema_prefix or warehouse.prefix,
+    }

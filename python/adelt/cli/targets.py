@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 def targets(
     name: Annotated[str | None, typer.Argument(help="One of them; all by default.")] = None,
+    export: Annotated[
+        bool,
+        typer.Option("--export", help="Print what dbt reads as lines for the shell: eval them, run dbt."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the environments of deploy/targets.yml, or show one: where runs load."""
@@ -20,6 +24,9 @@ def targets(
     from adelt.cli.output import print_json, print_table
     from adelt.errors import InputError
 
+    if export:
+        _export(name)
+        return
     if name:
         shown = _plain(settings.load(name))
         if as_json:
@@ -39,6 +46,21 @@ def targets(
         print_json([{"target": one, "warehouse": where} for one, where in rows])
     else:
         print_table(("target", "warehouse"), rows)
+
+
+def _export(name: str | None) -> None:
+    import shlex
+
+    from adelt import settings
+    from adelt.datasets import dbt_variables
+    from adelt_sources.warehouse import BigQuery
+
+    warehouse = settings.load(name).warehouse
+    variables = {"ADELT_DBT_TARGET": "local", "ADELT_WAREHOUSE": str(warehouse)}
+    if isinstance(warehouse, BigQuery):
+        variables = dbt_variables(warehouse, settings.schema_prefix())
+    for key, value in variables.items():
+        print(f"export {key}={shlex.quote(value)}")
 
 
 def _plain(here: "Settings") -> dict[str, Any]:
