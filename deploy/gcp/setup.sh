@@ -145,12 +145,15 @@ has_labels() { # JSON: whether the target's labels are among its labels
 }
 
 make_dataset() { # DATASET
-  local found place pair words=()
+  local found place pair words=() more=()
+  # What a run that was killed left there goes by itself.
+  [ "$1" != "$staging" ] || more=(--default_table_expiration="$((staging_days * 24 * 3600))")
   for pair in ${labels//,/ }; do
     words+=("${pair/=/:}")
   done
   if ! found=$(look bq --project_id="$project" show --format=json "$project:$1"); then
-    change bq --project_id="$project" --location="$location" mk --dataset "${words[@]/#/--label=}" "$project:$1"
+    change bq --project_id="$project" --location="$location" mk --dataset "${words[@]/#/--label=}" "${more[@]}" \
+      "$project:$1"
     found='{}'
   else
     place=$(printf '%s' "$found" | json 'd.get("location", "")')
@@ -159,7 +162,7 @@ make_dataset() { # DATASET
     has_labels "$found" || change bq --project_id="$project" update "${words[@]/#/--set_label=}" "$project:$1"
   fi
   grant_dataset "$found" "$1" "$runner" WRITER roles/bigquery.dataEditor
-  grant_dataset "$found" "$1" "$ci" READER roles/bigquery.dataViewer
+  [ "$1" = "$staging" ] || grant_dataset "$found" "$1" "$ci" READER roles/bigquery.dataViewer
 }
 
 grant_dataset() { # JSON DATASET ACCOUNT LEGACY-ROLE ROLE; BigQuery tells the roles of datasets by their older names
@@ -214,6 +217,7 @@ case "${2:-}" in
 esac
 [[ $target =~ ^[a-z][a-z0-9_-]*$ ]] || usage
 
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || die "bash $BASH_VERSION is too old: 4.4, or use Cloud Shell"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || die "there is no $python: run make setup"
@@ -231,9 +235,9 @@ if t["type"] != "bigquery":
     sys.exit("it is on this machine: nothing to make")
 t["labels"] = ",".join(f"{key}={value}" for key, value in t["labels"].items())
 t["datasets"] = " ".join([*t["datasets"], t["prefix"] + "raw_ops"])
-for key in ("project", "location", "bucket", "labels", "datasets", "landing_days"):
+for key in ("project", "location", "bucket", "labels", "datasets", "staging", "landing_days"):
     print(f"{key}={shlex.quote(str(t[key]))}")') || die "target $target"
-project='' location='' bucket='' labels='' datasets='' landing_days=''
+project='' location='' bucket='' labels='' datasets='' staging='' landing_days='' staging_days=1
 eval "$assigned"
 name=${target//_/-}
 runner=adelt-runner-$name@$project.iam.gserviceaccount.com

@@ -3,11 +3,12 @@
 from adelt_sources.catalog import catalog, sources
 from adelt_sources.warehouse import BigQuery
 
+STAGING = "_adelt_staging"  # files on their way in (adelt_sources.bigquery_destination); its tables expire
 MODELS = ("staging", "intermediate", "snapshots", "marts_ads")  # what dbt builds into (dbt/dbt_project.yml)
 
 
 def names(warehouse: BigQuery, schema_prefix: str = "") -> list[str]:
-    """The datasets that runs of a target use: raw ones, then those of the models.
+    """The datasets that runs of a target use: raw ones, that of files on their way in, those of the models.
 
     Args:
         warehouse: The target.
@@ -15,7 +16,7 @@ def names(warehouse: BigQuery, schema_prefix: str = "") -> list[str]:
     """
     raw = {spec.dataset for source in sources() for spec in catalog(source).values()}
     models = [f"{schema_prefix or warehouse.prefix}{name}" for name in MODELS]
-    return [*sorted(warehouse.dataset(name) for name in raw), *models]
+    return [*sorted(warehouse.dataset(name) for name in raw), warehouse.dataset(STAGING), *models]
 
 
 def dbt_variables(warehouse: BigQuery, schema_prefix: str = "") -> dict[str, str]:

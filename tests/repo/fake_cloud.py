@@ -186,9 +186,11 @@ def bq(state, words, flags):
         return "", True
     name = words[-1].removeprefix(f"{project}:")
     if words[0] == "mk":
-        only(flags, "dataset", "label")
+        only(flags, "dataset", "label", "default_table_expiration")
         labels = dict(pair.split(":") for pair in flags.get("label", []))
         state["datasets"][name] = {"location": flags["location"][0], "labels": labels, "access": []}
+        if "default_table_expiration" in flags:
+            state["datasets"][name]["expires"] = int(flags["default_table_expiration"][0])
         return "", True
     if name not in state["datasets"]:
         print(f"BigQuery error in show operation: Not found: Dataset {project}:{name}")  # on standard output

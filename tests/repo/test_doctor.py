@@ -35,3 +35,9 @@ def test_the_datasets_that_dbt_builds_are_those_of_its_project():
     assert found == set(datasets.MODELS)
     assert "pr_1_staging" in datasets.names(BigQuery("p", prefix="dev_"), "pr_1_")
     assert "dev_raw_cm360" in datasets.names(BigQuery("p", prefix="dev_"), "pr_1_")
+
+
+def test_the_dataset_of_files_on_their_way_in_is_the_one_that_loads_use():
+    from adelt_sources import bigquery_destination
+
+    assert bigquery_destination.STAGING == datasets.STAGING

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adelt_sources.bigquery_destination import STAGING, STAGING_DAYS
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy/gcp/setup.sh"
 PROJECT = "acme-ads"
@@ -119,14 +121,13 @@ def test_the_bucket_keeps_evidence_for_400_days_and_staging_for_a_week(made):
 
 def test_every_dataset_has_the_prefix_place_and_labels_of_the_target(made):
     datasets = made[0]["datasets"]
-    assert set(datasets) == {f"dev_{name}" for name in DATASETS}
-    for dataset in datasets.values():
+    assert set(datasets) == {f"dev_{name}" for name in (*DATASETS, STAGING)}
+    runner, ci = {"role": "WRITER", "userByEmail": RUNNER}, {"role": "READER", "userByEmail": CI}
+    for name, dataset in datasets.items():
         assert dataset["location"] == "EU"
         assert dataset["labels"] == {"tool": "adelt", "environment": "dev"}
-        assert dataset["access"] == [
-            {"role": "WRITER", "userByEmail": RUNNER},
-            {"role": "READER", "userByEmail": CI},
-        ]
+        assert dataset["access"] == ([runner] if name == f"dev_{STAGING}" else [runner, ci])
+        assert dataset.get("expires") == (STAGING_DAYS * 86400 if name == f"dev_{STAGING}" else None)
 
 
 def test_each_account_has_the_roles_that_the_documentation_lists_and_no_other(made):

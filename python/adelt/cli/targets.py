@@ -68,7 +68,7 @@ def _plain(here: "Settings") -> dict[str, Any]:
     from dataclasses import asdict
 
     from adelt import settings
-    from adelt.datasets import names
+    from adelt.datasets import STAGING, names
     from adelt_sources.warehouse import BigQuery
 
     warehouse = here.warehouse
@@ -81,6 +81,7 @@ def _plain(here: "Settings") -> dict[str, Any]:
         **asdict(warehouse),
         "landing_days": here.landing_days,
         "datasets": datasets,
+        "staging": warehouse.dataset(STAGING),
     }
 
 
