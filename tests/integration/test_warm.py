@@ -24,6 +24,7 @@ from adelt.run import workers
 from adelt.run.process import Command, Ended, Process
 from adelt.window import parse_interval
 from adelt_sources.light import UNUSED
+from adelt_sources.warehouse import BigQuery, DuckDb
 
 DAY = "2026-01-19"
 PROBE = """
@@ -209,8 +210,12 @@ def test_workers_share_nothing(folder, server, task):
         assert first.wait().exit_code == 0
 
 
-def test_the_real_server_has_one_thread_no_connection_and_nothing_unused(server, task):
-    with workers.opened(warm.server(settings.load())) as forked:
+@pytest.mark.parametrize(
+    "warehouse", [DuckDb(Path("w.duckdb")), BigQuery("a-project")], ids=["duckdb", "bigquery"]
+)
+def test_the_real_server_has_one_thread_no_connection_and_nothing_unused(folder, task, warehouse):
+    here = replace(settings.load(), warehouse=warehouse)
+    with workers.opened(warm.server(here)) as forked:
         shown = task(forked, "more").shown()
         pid = server_of(os.getpid())
         assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
