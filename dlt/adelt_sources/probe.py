@@ -1,20 +1,24 @@
 """Small questions to Google that show whether it can be used: what `adelt doctor` asks. Nothing asked for stays behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import uuid4
 
 import requests
 from google.api_core import exceptions as api
+from google.auth import exceptions as auth
 from google.cloud import bigquery, storage
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from adelt_sources.bigquery import PATIENT, Connection, told
 from adelt_sources.bucket import SCOPES, TIMEOUT, Bucket
-from adelt_sources.credentials import credentials
+from adelt_sources.credentials import credentials, refused
 from adelt_sources.errors import InputError, SourceError
 
 _HOUR_MS = 3600 * 1000
+_RETRY = DEFAULT_RETRY.with_timeout(10)  # somebody waits for the answer
 _READ = ("https://www.googleapis.com/auth/devstorage.read_only",)
 
 
@@ -47,18 +51,21 @@ def bucket_location(name: str, impersonate: str = "") -> str:
 
     Raises:
         InputError: There are no credentials, or there is no such bucket.
+        SourceError: Cloud Storage did not answer; a retry may help.
     """
+    where = f"gs://{name}"
     client = storage.Client(project=None, credentials=credentials(SCOPES, impersonate))
-    try:
-        return str(client.get_bucket(name, timeout=TIMEOUT).location or "")
-    except api.Forbidden:
-        return ""
-    except api.NotFound as error:
-        raise InputError(
-            "there is no such bucket",
-            where=f"gs://{name}",
-            fix="deploy/gcp/setup.sh makes it, or name another one",
-        ) from error
+    with _asked(where):
+        try:
+            return str(client.get_bucket(name, timeout=TIMEOUT, retry=_RETRY).location or "")
+        except api.Forbidden:
+            return ""
+        except api.NotFound as error:
+            raise InputError(
+                "there is no such bucket",
+                where=where,
+                fix="deploy/gcp/setup.sh makes it, or name another one",
+            ) from error
 
 
 def write_and_delete(name: str, impersonate: str = "") -> None:
@@ -84,19 +91,36 @@ def may_list(name: str, prefix: str, impersonate: str = "") -> bool | None:
         SourceError: Cloud Storage did not answer; a retry may help.
     """
     client = storage.Client(project=None, credentials=credentials(_READ, impersonate))
-    try:
-        list(client.list_blobs(name, prefix=prefix, max_results=1, fields="items(name)", timeout=TIMEOUT))
-    except api.NotFound:
-        return None
-    except (api.Forbidden, api.Unauthorized):
-        return False
-    except (api.GoogleAPIError, requests.RequestException) as error:
-        raise SourceError(
-            f"Cloud Storage did not answer: {' '.join(str(error).split())[:200]}",
-            where=f"gs://{name}",
-            fix="run it again",
-        ) from error
+    with _asked(f"gs://{name}"):
+        try:
+            list(
+                client.list_blobs(
+                    name, prefix=prefix, max_results=1, fields="items(name)", timeout=TIMEOUT, retry=_RETRY
+                )
+            )
+        except api.NotFound:
+            return None
+        except (api.Forbidden, api.Unauthorized):
+            return False
     return True
+
+
+@contextmanager
+def _asked(where: str) -> Iterator[None]:
+    """Turn errors of the storage client into ours."""
+    try:
+        yield
+    except auth.GoogleAuthError as error:
+        if not isinstance(error, auth.TransportError):
+            raise refused(error, where) from error
+        raise _silent(error, where) from error
+    except (api.GoogleAPIError, requests.RequestException) as error:
+        raise _silent(error, where) from error
+
+
+def _silent(error: Exception, where: str) -> SourceError:
+    text = " ".join(str(error).split())[:200]
+    return SourceError(f"Cloud Storage did not answer: {text}", where=where, fix="run it again")
 
 
 def dataset_locations(connection: Connection, names: list[str]) -> dict[str, str]:
