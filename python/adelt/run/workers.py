@@ -166,7 +166,8 @@ class Workers:
             pid = _wait_until_ready(ours, give_up)
             line = order.to_line()
             sent = socket.send_fds(ours, [line], list(descriptors))
-            ours.sendall(line[sent:])
+            if sent < len(line):  # or a worker that is through already makes "nothing more" a broken pipe
+                ours.sendall(line[sent:])
         except OSError as error:
             ours.close()
             raise NoWorkerError(error.strerror or str(error)) from error
