@@ -96,7 +96,11 @@ def test_what_it_cost_is_in_the_ledger(adelt):
     shown = json.loads(adelt("runs", run["id"], "--json").stdout)
     (operation,) = [one for one in shown["operations"] if one["kind"] == "INGESTION"]
     assert operation["details"]["bytes_billed"] > 10_000  # the rows on their way in
-    assert sorted(job.rpartition("_")[2] for job in operation["details"]["jobs"]) == ["append", "load", "merge"]
+    assert sorted(job.rpartition("_")[2] for job in operation["details"]["jobs"]) == [
+        "append",
+        "load",
+        "merge",
+    ]
 
 
 def test_a_wrong_location_is_told_and_not_retried(adelt):
