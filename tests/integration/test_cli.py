@@ -159,12 +159,14 @@ def cost(adelt, *arguments: str) -> float:
 
 
 def test_help_comes_at_once(adelt):
-    assert cost(adelt, "--help") < 0.3
+    assert (
+        cost(adelt, "--help") < 0.6
+    )  # twice the bar: other tests run beside it; docs/benchmarks.md has the figures
 
 
 def test_what_is_done_costs_next_to_nothing(adelt):
     adelt.write("tasks:\n  a: {run: echo}\n")
     interval = ["--interval", "2026-01-05/2026-01-06"]
     adelt("run", "p", *interval)
-    assert cost(adelt, "task", "p.a", *interval) < 0.5
-    assert cost(adelt, "run", "p", *interval) < 0.5
+    assert cost(adelt, "task", "p.a", *interval) < 1
+    assert cost(adelt, "run", "p", *interval) < 1
