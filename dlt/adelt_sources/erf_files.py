@@ -56,7 +56,8 @@ class ErfStore:
         self._run = run
         self._archive = run.params.get("archive", "")
         url = self._archive or "gs://"
-        options = {}
+        # A cached file system would keep the endpoint and the credentials of the process's first use.
+        options = {"skip_instance_cache": True}
         if run.impersonate and url.startswith("gs://"):
             options["token"] = credentials(_SCOPES, run.impersonate)
             refreshed(options["token"], run.impersonate)  # gcsfs retries a refusal for a minute

@@ -117,6 +117,16 @@ def test_every_entity_read_file_comes_from_the_buckets(bring, table):
     assert days == [(3,)]
 
 
+def test_the_buckets_of_another_server_are_asked_with_its_own_credentials(bring, monkeypatch):
+    window = (date(2024, 10, 30), date(2024, 10, 31))
+    bring("dv360_erf", "line_item", window, partner_ids="1001")
+    with adelt_sandbox.running() as other:
+        for name, value in other.env.items():
+            monkeypatch.setenv(name, value)
+        bring("dv360_erf", "line_item", window, partner_ids="1001", run_id="run-2")
+        assert other.stats()["by_api"]["storage"] > 0
+
+
 def test_entity_read_files_come_the_same_from_an_archive(bring, sandbox, tmp_path):
     import fsspec
 
