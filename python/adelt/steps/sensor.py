@@ -51,7 +51,9 @@ def _files(context: Context, pattern: str) -> list[str]:
     action = context.action
     try:
         if "://" in pattern:
-            fs, path = fsspec.core.url_to_fs(pattern, skip_instance_cache=True)  # nor a listing of the last look
+            fs, path = fsspec.core.url_to_fs(
+                pattern, skip_instance_cache=True
+            )  # nor a listing of the last look
         else:
             fs, path = fsspec.filesystem("file"), str(context.settings.project / pattern)
     except (ImportError, ValueError) as error:
