@@ -1,13 +1,12 @@
 """`python -m adelt_sandbox`: start a sandbox from the command line."""
 
 import argparse
-import json
-import os
 from datetime import date
 from pathlib import Path
 
 from adelt_sandbox.clock import parse_instant
 from adelt_sandbox.config import Config
+from adelt_sandbox.process import announce
 from adelt_sandbox.server import print_usage, serve
 
 
@@ -47,9 +46,7 @@ def main() -> None:
 
     def ready(config: Config) -> None:
         print_usage(config)
-        partial = config.state_dir / "ready.json.partial"
-        partial.write_text(json.dumps({"url": config.url, "pid": os.getpid()}))
-        partial.replace(config.state_dir / "ready.json")
+        announce(config.state_dir, url=config.url)
 
     serve(
         options.host,

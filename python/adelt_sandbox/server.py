@@ -1,17 +1,10 @@
 """Start a sandbox: in this process, or as a child for the length of a test."""
 
-import json
-import os
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from asyncio import BaseTransport, Transport
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -24,9 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from adelt_sandbox.app import TRANSPORTS, Sandbox
 from adelt_sandbox.clock import format_instant
 from adelt_sandbox.config import DEFAULT_NOW, Config
-from adelt_sandbox.process import stop
-
-START_SECONDS = 60
+from adelt_sandbox.process import ask, child
 
 
 def environment(config: Config) -> dict[str, str]:
@@ -164,12 +155,7 @@ class Running:
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Send a JSON request to the sandbox and return the JSON of its answer."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            return json.load(answer)
+        return ask(self.url + path, method, body)
 
     def set_clock(self, now: datetime | str) -> None:
         """Move the virtual clock."""
@@ -216,29 +202,10 @@ def running(
         report_seconds: Real seconds a report needs; short, for tests.
         options: More command line options of `python -m adelt_sandbox`.
     """
-    with ExitStack() as stack:
-        folder = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adelt-sandbox-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        ready = folder / "ready.json"
-        ready.unlink(missing_ok=True)
-        log = stack.enter_context((folder / "server.log").open("w"))
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "adelt_sandbox", "--host", "127.0.0.1", "--port", str(port)),
-                *("--seed", str(seed), "--size", size, "--now", format_instant(now), "--state", str(folder)),
-                *("--report-seconds", str(report_seconds), *options),
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        stack.callback(stop, process)
-        deadline = time.monotonic() + START_SECONDS
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the sandbox did not start:\n{(folder / 'server.log').read_text()}")
-            time.sleep(0.02)
-        yield Running(json.loads(ready.read_text())["url"], folder.resolve(), process.pid)
+    words = ["--host", "127.0.0.1", "--port", str(port), "--seed", str(seed), "--size", size]
+    words += ["--now", format_instant(now), "--report-seconds", str(report_seconds), *options]
+    with child("adelt_sandbox", words, state_dir) as told:
+        yield Running(told["url"], told["folder"], told["pid"])
 
 
 class _Server(uvicorn.Server):

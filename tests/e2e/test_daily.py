@@ -60,14 +60,14 @@ class Story:
     """Two warehouses, a sandbox, and the commands between them."""
 
     def __init__(self, folder: Path, sandbox: adelt_sandbox.Running, emulator: bigquery.Running) -> None:
-        self.sandbox = sandbox
+        self.sandbox, self.emulator, self.home = sandbox, emulator, folder / "home"
         self.warehouse = folder / "warehouse.duckdb"
         self.bigquery = Reader(emulator)
         self.env = {
             **os.environ,
             **sandbox.env,
             **emulator.env,
-            "ADELT_HOME": str(folder / "home"),
+            "ADELT_HOME": str(self.home),
             "ADELT_WAREHOUSE": str(self.warehouse),
             "ADELT_POLL_MIN": "0.05",
             "ADELT_POLL_MAX": "0.5",
@@ -222,6 +222,29 @@ def test_running_again_changes_nothing(story):
     story.adelt("run", "daily", "--date", DAYS[-1].isoformat(), "--select", "transform", "--force", **only)
     after = story.snapshot()
     assert [table for table in before if before[table] != after[table]] == []
+
+
+def test_bounds_reach_the_raw_tables(story):
+    """The compiled SQL of the last run: literal bounds on the day, which prune partitions."""
+    compiled = story.home / "dbt" / "bigquery" / "compiled" / "adelt" / "models"
+    mart = (compiled / "marts" / "ads" / "fct_delivery_daily.sql").read_text()
+    window = f"date_sub(date '{DAYS[-1] - LOOKBACK}', interval 40 day)"
+    assert mart.count(window) == mart.count(f"< date '{DAYS[-1] + timedelta(days=1)}'") == 3
+    staging = list((compiled / "staging").rglob("stg_*.sql"))
+    assert len(staging) == len(REPORTS + ENTITIES)
+    for file in staging:
+        assert " >= date '1900-01-01'" in file.read_text(), file.name
+
+
+def test_every_job_of_dbt_says_what_it_is_for(story):
+    jobs = [
+        request["body"]["configuration"]
+        for request in story.emulator.requests()
+        if request["path"].endswith("/jobs") and request["method"] == "POST"
+    ]
+    labels = [job["labels"] for job in jobs if job["labels"].get("node") == "fct_delivery_daily"]
+    assert labels
+    assert all(one["tool"] == "adelt" and len(one["run"]) == 36 for one in labels)
 
 
 def test_the_sandbox_found_nothing_wrong_with_itself(story):

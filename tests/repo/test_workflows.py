@@ -8,12 +8,10 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from adelt import settings
 from adelt.datasets import dbt_variables
 from adelt_sources.warehouse import BigQuery
 
@@ -103,16 +101,6 @@ def test_a_closed_pull_request_only_drops_its_datasets():
     build, drop = [step for step in steps(document) if "slim.sh" in step.get("run", "")]
     assert build["if"] == "github.event.action != 'closed'"
     assert (drop["if"], drop["run"]) == ("always()", 'deploy/gcp/slim.sh drop "$TARGET" "$NUMBER"')
-
-
-def test_dbt_alone_reads_what_a_task_gives_it():
-    from adelt.steps.dbt import _variables
-
-    warehouse = BigQuery("p", "US", "dev_", "b", max_bytes=7, impersonate="a@b", job_timeout=9)
-    context = SimpleNamespace(settings=SimpleNamespace(warehouse=warehouse), run_id="r")
-    told = {**dbt_variables(warehouse, settings.schema_prefix()), "ADELT_RUN_ID": "r"}
-    assert told.pop("ADELT_DBT_TARGET") == "bigquery"  # a task says it on the command line
-    assert told == _variables(context)
 
 
 class Cloud:

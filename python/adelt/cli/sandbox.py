@@ -67,7 +67,7 @@ def sandbox(
                 from adelt_sandbox import bigquery as emulator
                 from adelt_sandbox.server import buckets_of
 
-                running = emulator.running(buckets=buckets_of(folder), state_dir=folder)
+                running = emulator.running(buckets=buckets_of(folder), state_dir=folder / "bigquery")
                 more.update(stack.enter_context(running).env)
             serve(
                 host, port, seed, size, instant, folder, report_seconds=report_seconds, on_ready=ready

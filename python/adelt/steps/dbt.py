@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from adelt import raw_tables, settings
+from adelt.datasets import dbt_variables
 from adelt.definition.templates import as_text
 from adelt.ledger.rows import Operation
 from adelt.steps.context import Context, StepError, StepResult
@@ -100,20 +101,10 @@ def _alone(context: Context) -> Iterator[None]:
 
 
 def _variables(context: Context) -> dict[str, str]:
-    """What dbt/profiles.yml and the models read about the target."""
+    """What dbt/profiles.yml and the models read about the run and its target."""
+    run = {"ADELT_RUN_ID": context.run_id}
     warehouse = context.settings.warehouse
-    if isinstance(warehouse, DuckDb):
-        return {"ADELT_RUN_ID": context.run_id}
-    return {
-        "ADELT_RUN_ID": context.run_id,
-        "ADELT_BIGQUERY_PROJECT": warehouse.project,
-        "ADELT_BIGQUERY_LOCATION": warehouse.location,
-        "ADELT_BIGQUERY_IMPERSONATE": warehouse.impersonate,
-        "ADELT_BIGQUERY_MAX_BYTES": str(warehouse.max_bytes or ""),
-        "ADELT_BIGQUERY_JOB_TIMEOUT": str(warehouse.job_timeout),
-        "ADELT_RAW_PREFIX": warehouse.prefix,
-        "ADELT_SCHEMA_PREFIX": settings.schema_prefix() or warehouse.prefix,
-    }
+    return run if isinstance(warehouse, DuckDb) else run | dbt_variables(warehouse, settings.schema_prefix())
 
 
 def _words(context: Context) -> list[str]:

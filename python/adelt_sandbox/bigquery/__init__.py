@@ -5,22 +5,14 @@ unknown fields, job ids used twice, datasets in another location) is refused by 
 says what is left.
 """
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adelt_sandbox.process import stop
+from adelt_sandbox.process import ask, child
 
-START_SECONDS = 60
 PROJECT = "adelt-sandbox"
 
 
@@ -52,20 +44,12 @@ class Running:
 
     def set_faults(self, schedule: Sequence[Mapping[str, Any]]) -> None:
         """Put a fault schedule in force (see `front`); an empty one turns faults off."""
-        self._control("POST", "/sandbox/faults", {"faults": list(schedule)})
+        ask(self.url + "/sandbox/faults", "POST", {"faults": list(schedule)})
 
     def requests(self) -> list[dict[str, Any]]:
         """What was asked since the last call of this method, oldest first."""
-        answer: list[dict[str, Any]] = self._control("GET", "/sandbox/requests")["requests"]
+        answer: list[dict[str, Any]] = ask(self.url + "/sandbox/requests")["requests"]
         return answer
-
-    def _control(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
 
 
 @contextmanager
@@ -79,24 +63,6 @@ def running(*, buckets: Path | None = None, state_dir: Path | None = None) -> It
     Raises:
         RuntimeError: It did not start; the message has its log.
     """
-    with ExitStack() as stack:
-        folder = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adelt-bigquery-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        ready = folder / "bigquery.json"
-        ready.unlink(missing_ok=True)
-        log = stack.enter_context((folder / "bigquery.log").open("w"))
-        words = [sys.executable, "-m", "adelt_sandbox.bigquery", "--ready", str(ready)]
-        words += ["--buckets", str(buckets)] if buckets else []
-        process = subprocess.Popen(
-            words, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
-        stack.callback(stop, process)
-        deadline = time.monotonic() + START_SECONDS
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"the BigQuery emulator did not start:\n{(folder / 'bigquery.log').read_text()}"
-                )
-            time.sleep(0.02)
-        told = json.loads(ready.read_text())
-        yield Running(told["url"], told["grpc"], PROJECT, process.pid)
+    words = ["--buckets", str(buckets)] if buckets else []
+    with child("adelt_sandbox.bigquery", words, state_dir) as told:
+        yield Running(told["url"], told["grpc"], PROJECT, told["pid"])

@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
-import json
 import signal
 from pathlib import Path
 
 from adelt_sandbox.bigquery import PROJECT, gaps, parquet, speed
 from adelt_sandbox.bigquery.front import Front
+from adelt_sandbox.process import announce
 
 
 def main() -> None:
@@ -18,13 +18,13 @@ def main() -> None:
         "--buckets", type=Path, help="folder in which gs://bucket/name is the file bucket/name"
     )
     parser.add_argument(
-        "--ready", type=Path, help="file to write the addresses to once requests are answered"
+        "--state", type=Path, help="folder that is told the addresses once requests are answered"
     )
     options = parser.parse_args()
-    asyncio.run(_serve(options.port, options.buckets, options.ready))
+    asyncio.run(_serve(options.port, options.buckets, options.state))
 
 
-async def _serve(port: int, buckets: Path | None, ready: Path | None) -> None:
+async def _serve(port: int, buckets: Path | None, state: Path | None) -> None:
     parquet.apply()
     gaps.apply()
     speed.apply()
@@ -52,10 +52,8 @@ async def _serve(port: int, buckets: Path | None, ready: Path | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     told = {"url": emulator.rest_url, "grpc": emulator.grpc_endpoint}
     print(f"BigQuery at {told['url']}, project {PROJECT}", flush=True)
-    if ready:
-        partial = ready.with_suffix(".partial")
-        partial.write_text(json.dumps(told))
-        partial.replace(ready)
+    if state:
+        announce(state, **told)
     await stopped.wait()
     await emulator.stop()
 

@@ -54,6 +54,7 @@ def _remember_translations() -> None:
     kept: dict[tuple[str, str], Any] = {}
 
     def translate(self: Any, sql: str, *, schema: Any = None, caller: Any = None, **more: Any) -> Any:
+        sql = _COMMENTS.sub("", sql)  # says which run asks, and so would make each text another
         key = sql, repr(schema)
         if key not in kept:
             if len(kept) >= _MOST:
