@@ -149,7 +149,7 @@ def test_tables_and_schema_are_machine_readable(adelt):
 INSTALLED = set(importlib.metadata.packages_distributions())
 LIGHT = {"adelt", "typer", "shellingham", "annotated_doc"}
 DEFINED = LIGHT | set(
-    "adelt_sources annotated_types pydantic pydantic_core typing_extensions typing_inspection uuid6 yaml".split()
+    ["adelt_sources", "annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "uuid6", "yaml"]
 )
 
 
