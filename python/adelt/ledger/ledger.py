@@ -72,11 +72,8 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._clock, self._new_id = path, clock, new_id
         self._owner = owner or this_process()
-        with self._connection() as con:
-            if con.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-                con.execute("PRAGMA journal_mode = WAL")
-                con.executescript(_SCHEMA)
-                con.execute(f"PRAGMA user_version = {_VERSION}")
+        if self._version() < _VERSION:
+            self._create()
 
     # runs
 
@@ -430,6 +427,22 @@ class Ledger:
             return [_plain(row) for row in con.execute("SELECT * FROM asset ORDER BY env, id").fetchall()]
 
     # plumbing
+
+    def _version(self) -> int:
+        with self._connection() as con:
+            return int(con.execute("PRAGMA user_version").fetchone()[0])
+
+    def _create(self) -> None:
+        """Make the tables. Under a lock: SQLite does not wait for others when it changes the journal's mode."""
+        from filelock import FileLock  # slow to import, and needed once in the life of a ledger
+
+        with FileLock(f"{self._path}.lock", timeout=60):
+            if self._version() == _VERSION:
+                return
+            with self._connection() as con:
+                con.execute("PRAGMA journal_mode = WAL")
+                con.executescript(_SCHEMA)
+                con.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _now(self) -> str:
         return (
