@@ -90,7 +90,7 @@ def _estimate(
         len(tasks) - len(left),
         len(left) - len(told),
         sum(one.seconds for one in told) if told or not left else None,
-        requests,
+        dict(requests),
     )
 
 
