@@ -14,6 +14,8 @@ setup: $(SETUP)  ## install everything into .venv (uv comes from PyPI)
 $(SETUP): pyproject.toml uv.lock
 	@test -x .venv/bin/uv || (python3 -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check uv)
 	@VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --frozen --inexact --compile-bytecode
+	@# Where Python may not write bytecode, every short process would compile adelt anew.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q python dlt
 	@touch $@
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look

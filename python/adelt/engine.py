@@ -277,7 +277,6 @@ class _Around:
                     "ADELT_PIPELINE_STACK": ",".join((*self._request.stack, plan.pipeline)),
                     "PYTHONUNBUFFERED": "1",
                 },
-                bytecode=self._here.home / "pycache",
             ),
             cwd=self._here.project,
             log=log_path(self._here, self._run_id, task.id, attempt),

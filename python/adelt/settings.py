@@ -128,18 +128,9 @@ def schema_prefix() -> str:
     return os.environ.get("ADELT_SCHEMA_PREFIX", "")
 
 
-def child_environment(extra: Mapping[str, str], bytecode: Path | None = None) -> dict[str, str]:
-    """The environment of a process to start: this one's and `extra`.
-
-    Args:
-        extra: Variables to set.
-        bytecode: Folder for compiled modules if this process may not write them beside their source. A task is a short
-            process; compiling dlt and its like every time costs it seconds.
-    """
-    env = {**os.environ, **extra}
-    if bytecode and env.pop("PYTHONDONTWRITEBYTECODE", ""):
-        env["PYTHONPYCACHEPREFIX"] = str(bytecode)
-    return env
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process to start: this one's and `extra`."""
+    return {**os.environ, **extra}
 
 
 def secret(name: str) -> str:

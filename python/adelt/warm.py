@@ -50,7 +50,6 @@ def server(here: Settings) -> Server:
                 # Or jemalloc, which pyarrow brings but does not use here, starts a thread of its own.
                 "JE_ARROW_MALLOC_CONF": "background_thread:false",
             },
-            bytecode=here.home / "pycache",
         ),
         cwd=here.project,
         log=here.home / "logs" / "workers.log",

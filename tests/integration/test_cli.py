@@ -21,9 +21,7 @@ def adelt(tmp_path):
         **os.environ,
         "ADELT_PROJECT": str(tmp_path),
         "ADELT_HOME": str(tmp_path / "home"),
-        "PYTHONPYCACHEPREFIX": str(tmp_path.parent / "pycache"),
     }
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
     env.pop("ADELT_WAREHOUSE", None)
 
     def run(*arguments: str, code: int = 0, python: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":

@@ -28,9 +28,7 @@ class Project:
             "ADELT_PROJECT": str(folder),
             "ADELT_HOME": str(folder / "home"),
             "ADELT_SECRET_KEY": "open-sesame",
-            "PYTHONPYCACHEPREFIX": str(folder.parent / "pycache"),
         }
-        self.env.pop("PYTHONDONTWRITEBYTECODE", None)  # most of a short process is compiling, otherwise
         self.env.pop("ADELT_WAREHOUSE", None)
 
     def pipeline(self, body: str, name: str = "p") -> None:

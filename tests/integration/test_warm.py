@@ -85,9 +85,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "probe.py").write_text(PROBE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("ADELT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path.parent / "pycache"))
-    for name in ("PYTHONDONTWRITEBYTECODE", "ADELT_WAREHOUSE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ADELT_WAREHOUSE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -372,10 +370,8 @@ class Project:
             "ADELT_POLL_MAX": "0.1",
             "ADELT_RETRY_MIN": "0.01",
             "ADELT_SECRET_KEY": "open-sesame",
-            "PYTHONPYCACHEPREFIX": str(folder.parent / "pycache"),
         }
-        for name in ("PYTHONDONTWRITEBYTECODE", "ADELT_WAREHOUSE"):
-            self.env.pop(name, None)
+        self.env.pop("ADELT_WAREHOUSE", None)
 
     def pipeline(self, body: str, name: str = "p") -> None:
         (self.folder / "pipelines" / f"{name}.yml").write_text(f"version: 1\nname: {name}\n{body}", "utf-8")
