@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from benchmarks.backfills import backfills_table
 from benchmarks.generate import erf_json, report_csv
 from benchmarks.workers import workers_table
 
@@ -205,6 +206,7 @@ def main() -> None:
             replace_table(folder, (1_000_000, 10_000_000))
         command_table(folder)
         workers_table(folder, 4 if arguments.quick else 40)
+        backfills_table(folder, (2,) if arguments.quick else (36, 365))
 
 
 if __name__ == "__main__":

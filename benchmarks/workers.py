@@ -23,7 +23,7 @@ def workers_table(folder: Path, rounds: int) -> None:
         sandbox.set_clock("2026-01-20T06:00:00Z")
         os.environ.update({**sandbox.env, "ADELT_HOME": str(folder / "workers"), "ADELT_POLL_MIN": "0.05"})
         here = settings.load()
-        env = settings.child_environment(here.variables, bytecode=here.home / "pycache")
+        env = settings.child_environment(here.variables)
         argv = [sys.executable, "-P", "-m", "adelt", *TASK, "--run-id", "bench"]
         plain = Command(argv, env, here.project, folder / "bench.log")
         print("\n| invocation | process s | worker s | ratio | bar |\n|---|---|---|---|---|")
