@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from adelt.definition import templates
-from adelt.definition.model import Pipeline
-
-_WORDS = ("success", "always", "failure")
+from adelt.definition.model import Input, Pipeline
 
 
 class Language(Protocol):
@@ -31,9 +29,7 @@ class Language(Protocol):
         """False."""
 
 
-def starts_if(
-    pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], task: str, language: Language
-) -> str:
+def starts_if(pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], task: str, language: Language) -> str:
     """When a task starts once everything it needs is over; empty if it always does.
 
     Args:
@@ -101,6 +97,11 @@ def input_of(node: ast.expr) -> str | None:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "inputs":
         return node.attr
     return None
+
+
+def nullable(spec: Input) -> bool:
+    """Whether a run may go without a value for an input: its default is none."""
+    return not spec.required and spec.default is None
 
 
 def used_outputs(pipeline: Pipeline, task: str) -> list[tuple[str, str]]:

@@ -1,9 +1,6 @@
 """Pipelines as Kestra flows: a Dag whose tasks call `adelt task`, with what decides when they start said as `runIf`."""
 
-import ast
-import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +11,10 @@ from adelt.definition.inputs import coerce
 from adelt.definition.model import Input, Notice, Pipeline, Retries, Task
 from adelt.errors import InputError
 from adelt.export import kestra_model as k
-from adelt.export.conditions import compared, input_of, parse, producers, starts_if, used_outputs
+from adelt.export.command import named_items, shell
+from adelt.export.conditions import nullable, producers, starts_if, used_outputs
 from adelt.export.core import FOLDER, Export, Kind, Note, document, read_config, to_yaml
+from adelt.export.kestra_expressions import Pebble, input_value, iso, list_expression, quoted
 from adelt.export.shape import axis_paths, runtime_axes, static_items
 from adelt.plan.command import task_words
 from adelt.plan.plan import kept, secrets_of
@@ -68,16 +67,22 @@ class _Exporter:
         self._definition, self._config, self._known = definition, config, known
         self._pipeline = definition.pipeline
         self._needs = kept(definition.pipeline)
-        self._language = _Pebble(definition.pipeline)
+        self._language = Pebble(definition.pipeline)
         self._producers = producers(definition.pipeline)
         self._notes: list[Note] = []
         for name in definition.pipeline.inputs:
             if name.startswith("adelt_"):
                 raise InputError(
-                    f"the input `{name}` cannot be exported", where=definition.path, fix="inputs named adelt_... are adelt's own"
+                    f"the input `{name}` cannot be exported",
+                    where=definition.path,
+                    fix="inputs named adelt_... are adelt's own",
                 )
         if definition.pipeline.name == SETUP:
-            raise InputError(f"`{SETUP}` is the name of a flow of adelt's own", where=definition.path, fix="give it another name")
+            raise InputError(
+                f"`{SETUP}` is the name of a flow of adelt's own",
+                where=definition.path,
+                fix="give it another name",
+            )
 
     def _note(self, kind: Kind, where: str, what: str) -> None:
         self._notes.append(Note(self._pipeline.name, where, kind, what))
@@ -213,9 +218,14 @@ class _Exporter:
         assert task.matrix
         values: list[Any] | str
         axes = axis_paths(task.matrix)
-        if len(task.matrix.axes) == 1 and len(axes) == 1 and not task.matrix.include and not task.matrix.exclude:
+        if (
+            len(task.matrix.axes) == 1
+            and len(axes) == 1
+            and not task.matrix.include
+            and not task.matrix.exclude
+        ):
             [(axis, path)] = axes.items()
-            values = _list_expression(path)
+            values = list_expression(path)
             item = {axis: "{{ taskrun.value }}"}
         else:
             found = static_items(self._pipeline, task.matrix, self._definition.path)
@@ -228,6 +238,13 @@ class _Exporter:
                 )
                 gate = {**gate, "run_if": f"{{{{ {self._language.never} }}}}"}
                 found = []
+            elif read := sorted({t for one in named_items(found).values() for t in one.values() if "{" in t}):
+                self._note(
+                    "missing",
+                    f"tasks.{name}.matrix",
+                    f"Kestra would read `{read[0]}` as an expression; the task never starts",
+                )
+                gate = {**gate, "run_if": f"{{{{ {self._language.never} }}}}"}
             elif fixed := sorted(f"inputs.{path[1]}" for path in axes.values() if path[0] == "inputs"):
                 self._note(
                     "approximated",
@@ -258,7 +275,7 @@ class _Exporter:
         env = {f"MATRIX_{key}": value for key, value in item.items()}
         env["ADELT_AT"] = f"{{{{ render(vars.{AT}) }}}}"
         env["ADELT_RUN_ID"] = "{{ execution.id }}"
-        env |= {f"INPUT_{key}": _input_value(key, spec) for key, spec in pipeline.inputs.items()}
+        env |= {f"INPUT_{key}": input_value(key, spec) for key, spec in pipeline.inputs.items()}
         outputs = {}
         for producer, key in used_outputs(pipeline, name):
             if pipeline.tasks[producer].matrix:
@@ -268,25 +285,29 @@ class _Exporter:
                     f"the outputs of `{producer}` come from the ledger; tasks must share ADELT_HOME",
                 )
                 continue
-            env[f"OUTPUT_{producer}_{key}"] = f"{{{{ (outputs['{producer}'].vars['{key}'] ?? null) | toJson }}}}"
+            env[f"OUTPUT_{producer}_{key}"] = (
+                f"{{{{ (outputs['{producer}'].vars['{key}'] ?? null) | toJson }}}}"
+            )
             outputs[f"{producer}.{key}"] = f"$OUTPUT_{producer}_{key}"
-        env |= {f"ADELT_SECRET_{key}": f"{{{{ secret('{key}') }}}}" for key in secrets_of(self._definition, name)}
+        env |= {
+            f"ADELT_SECRET_{key}": f"{{{{ secret('{key}') }}}}" for key in secrets_of(self._definition, name)
+        }
         words = task_words(
             f"{pipeline.name}.{name}",
             item={key: f"$MATRIX_{key}" for key in item},
             when=("--at", "$ADELT_AT"),
             run_id="$ADELT_RUN_ID",
-            inputs={key: f"$INPUT_{key}" for key, spec in pipeline.inputs.items() if not _nullable(spec)},
+            inputs={key: f"$INPUT_{key}" for key, spec in pipeline.inputs.items() if not nullable(spec)},
             outputs=outputs,
         )
-        optional = [key for key, spec in pipeline.inputs.items() if _nullable(spec)]
+        optional = [key for key, spec in pipeline.inputs.items() if nullable(spec)]
         publishes = name in self._producers and not task.matrix
         words += ["--publish", "kestra"] if publishes else []
         fields: dict[str, Any] = {
             "id": task_id,
             **gate,
             "retry": _retry(self._retries(name)),
-            "timeout": _iso(task.timeout or pipeline.defaults.timeout),
+            "timeout": iso(task.timeout or pipeline.defaults.timeout),
             "env": env,
             "commands": [shell("{{ vars.adelt }}", words, optional)],
         }
@@ -305,7 +326,7 @@ class _Exporter:
         other = self._known.get(task.pipeline.name)
         inputs: dict[str, Any] = {}
         for key, value in task.pipeline.inputs.items():
-            found = [r for r in templates.references(value)] if isinstance(value, str) else []
+            found = list(templates.references(value)) if isinstance(value, str) else []
             if "{{" in str(value) and not (
                 len(found) == 1
                 and found[0].text == value
@@ -315,7 +336,9 @@ class _Exporter:
             ):
                 other = None
                 break
-            inputs[key] = _input_value(found[0].path[1], pipeline.inputs[found[0].path[1]]) if found else _plain(value)
+            inputs[key] = (
+                input_value(found[0].path[1], pipeline.inputs[found[0].path[1]]) if found else _plain(value)
+            )
         # A flow that ends with a warning counts as failed where it is called; adelt lets what follows run.
         warns = other is not None and any(one.allow_failure for one in other.tasks.values())
         if other is None or warns or other.interval.every != pipeline.interval.every:
@@ -324,15 +347,15 @@ class _Exporter:
             )
             return None
         shared = {
-            key: _input_value(key, spec)
+            key: input_value(key, spec)
             for key, spec in pipeline.inputs.items()
-            if key in other.inputs and not _nullable(spec)
+            if key in other.inputs and not nullable(spec)
         }
         return k.Subflow(
             id=name,
             **gate,
             retry=_retry(self._retries(name)),
-            timeout=_iso(task.timeout or pipeline.defaults.timeout),
+            timeout=iso(task.timeout or pipeline.defaults.timeout),
             namespace=self._config.namespace,
             flow_id=other.name,
             inputs={**shared, **inputs, AT: f"{{{{ render(vars.{AT}) }}}}"},
@@ -343,7 +366,9 @@ class _Exporter:
     def _verdict(self) -> list[k.Task]:
         """A failed task lets the others go on, as locally; the execution fails when they are through."""
         failed = [
-            self._language.failed(name) for name in self._needs if not self._pipeline.tasks[name].allow_failure
+            self._language.failed(name)
+            for name in self._needs
+            if not self._pipeline.tasks[name].allow_failure
         ]
         if not failed:
             return []
@@ -372,12 +397,12 @@ class _Exporter:
                 password="{{ secret('SMTP_PASSWORD') }}",
             )
         if notice.webhook:
-            uri, body = notice.webhook, f"{{{{ {{'text': render({_quoted(text)})}} | toJson }}}}"
+            uri, body = notice.webhook, f"{{{{ {{'text': render({quoted(text)})}} | toJson }}}}"
         else:
             kind, channel = ("slack", notice.slack) if notice.slack else ("teams", notice.teams)
             uri = f"{{{{ secret('{_SECRET_URLS[kind]}') }}}}"
-            channel_part = f", 'channel': {_quoted(str(channel))}" if kind == "slack" else ""
-            body = f"{{{{ {{'text': render({_quoted(text)}){channel_part}}} | toJson }}}}"
+            channel_part = f", 'channel': {quoted(str(channel))}" if kind == "slack" else ""
+            body = f"{{{{ {{'text': render({quoted(text)}){channel_part}}} | toJson }}}}"
         return k.Request(id=task_id, uri=uri, method="POST", content_type="application/json", body=body)
 
     def _defaults(self) -> list[k.PluginDefault]:
@@ -390,102 +415,6 @@ class _Exporter:
         ]
 
 
-class _Pebble:
-    """Conditions in Kestra's expressions. Every task may fail without ending the flow, so WARNING is a failure."""
-
-    never = "false"
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def good(self, task: str) -> str:
-        found = f"tasks.{task}.state == 'SUCCESS'"
-        return f"{found} or {self.warned(task)}" if self._pipeline.tasks[task].allow_failure else found
-
-    def failed(self, task: str) -> str:
-        return self.warned(task)
-
-    def warned(self, task: str) -> str:
-        return f"tasks.{task}.state == 'WARNING'"
-
-    def holds(self, condition: str) -> str:
-        return self._say(parse(condition))
-
-    def _say(self, node: ast.expr) -> str:
-        match node:
-            case ast.BoolOp():
-                word = " and " if isinstance(node.op, ast.And) else " or "
-                return word.join(f"({self._say(item)})" for item in node.values)
-            case ast.UnaryOp():
-                return f"not ({self._say(node.operand)})"
-            case ast.Compare():
-                return " and ".join(self._compare(*parts) for parts in compared(node))
-            case _:
-                return self._value(node, dates=False)
-
-    def _compare(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> str:
-        dates = any(self._is_date(side) for side in (left, right))
-        if isinstance(operator, ast.In | ast.NotIn):
-            found = f"({self._value(right, dates=False)} contains {self._value(left, dates=False)})"
-            if self._is_date(left):
-                raise ValueError("a date cannot be looked for in a list")
-            return found if isinstance(operator, ast.In) else f"not {found}"
-        words: dict[type[ast.cmpop], str] = {
-            ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
-        }  # fmt: skip
-        return f"{self._value(left, dates=dates)} {words[type(operator)]} {self._value(right, dates=dates)}"
-
-    def _is_date(self, node: ast.expr) -> bool:
-        name = input_of(node)
-        return name is not None and self._pipeline.inputs[name].type == "date"
-
-    def _value(self, node: ast.expr, *, dates: bool) -> str:
-        if isinstance(node, ast.List):
-            return f"[{', '.join(self._value(item, dates=dates) for item in node.elts)}]"
-        name = input_of(node)
-        if name is not None:
-            found = f"(inputs.{name} ?? null)" if _nullable(self._pipeline.inputs[name]) else f"inputs.{name}"
-            return f"({found} | date('yyyyMMdd') | number)" if dates else found
-        value = node.value if isinstance(node, ast.Constant) else {"true": True, "false": False, "null": None}.get(
-            getattr(node, "id", ""), ...
-        )
-        if value is ...:
-            raise ValueError("the condition is too involved for an expression of Kestra")
-        if dates and isinstance(value, str):
-            return value.replace("-", "")
-        return _literal(value)
-
-
-def shell(program: str, words: Sequence[str], optional: Sequence[str]) -> str:
-    """A command for a POSIX shell, an option on each line; values come from variables, so that none of them is code.
-
-    Args:
-        program: What is called.
-        words: Its words.
-        optional: Inputs that are handed on only if they have a value.
-    """
-    lines: list[str] = [f"{program} {words[0]} {words[1]}"]
-    rest = list(words[2:])
-    while rest:
-        flag = rest.pop(0)
-        value = rest.pop(0)
-        lines.append(f'{flag} "{value}"' if "$" in value else f"{flag} {value}")
-    lines += [f'${{INPUT_{key}:+-i}} ${{INPUT_{key}:+"{key}=$INPUT_{key}"}}' for key in optional]
-    return " \\\n  ".join(lines)
-
-
-def named_items(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Items of a matrix as texts, by an id that is short, safe and the item's own."""
-    result: dict[str, dict[str, str]] = {}
-    for item in items:
-        texts = {key: templates.as_text(value) for key, value in item.items()}
-        base = templates.slug("_".join(texts.values()))[:80]
-        if base in result:
-            base = f"{base}_{hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()[:6]}"
-        result[base] = texts
-    return result
-
-
 def _input(name: str, spec: Input) -> k.Input:
     kind, item, values = _TYPES.get(spec.type, ""), None, None
     default = None if spec.required or spec.default is None else _plain(coerce(spec, spec.default))
@@ -493,7 +422,11 @@ def _input(name: str, spec: Input) -> k.Input:
         values = [templates.as_text(value) for value in spec.enum]
         kind = "MULTISELECT" if spec.type == "array" else "SELECT"
         if default is not None:
-            default = [templates.as_text(one) for one in default] if spec.type == "array" else templates.as_text(default)
+            default = (
+                [templates.as_text(one) for one in default]
+                if spec.type == "array"
+                else templates.as_text(default)
+            )
     elif spec.type == "array":
         kind, item = "ARRAY", _TYPES[spec.items or "string"]
     bounded = kind in ("INT", "FLOAT")
@@ -504,7 +437,7 @@ def _input(name: str, spec: Input) -> k.Input:
         description=spec.description or None,
         defaults=default,
         values=values,
-        required=None if not _nullable(spec) else False,
+        required=None if not nullable(spec) else False,
         min=_bound(spec.min, kind) if bounded else None,
         max=_bound(spec.max, kind) if bounded else None,
     )
@@ -512,22 +445,6 @@ def _input(name: str, spec: Input) -> k.Input:
 
 def _bound(value: Any, kind: str) -> Any:
     return int(value) if kind == "INT" and value is not None and value == int(value) else value
-
-
-def _nullable(spec: Input) -> bool:
-    return not spec.required and spec.default is None
-
-
-def _input_value(name: str, spec: Input) -> str:
-    if _nullable(spec):
-        return f"{{{{ inputs.{name} ?? '' }}}}"
-    return f"{{{{ inputs.{name} | toJson }}}}" if spec.type == "array" else f"{{{{ inputs.{name} }}}}"
-
-
-def _list_expression(path: tuple[str, ...]) -> str:
-    if path[0] == "inputs":
-        return f"{{{{ inputs.{path[1]} }}}}"
-    return f"{{{{ outputs['{path[1]}'].vars['{path[3]}'] }}}}"
 
 
 def _plain(value: Any) -> Any:
@@ -539,36 +456,25 @@ def _plain(value: Any) -> Any:
 def _retry(retries: Retries) -> k.Retry | None:
     if not retries.max:
         return None
-    fields: dict[str, Any] = {"type": "constant", "interval": _iso(retries.delay), "max_attempt": retries.max + 1}
+    fields: dict[str, Any] = {
+        "type": "constant",
+        "interval": iso(retries.delay),
+        "max_attempt": retries.max + 1,
+    }
     if retries.backoff == "exponential":
-        fields |= {"type": "exponential", "delay_factor": 2, "max_interval": _iso(max(retries.max_delay, retries.delay))}
+        fields |= {
+            "type": "exponential",
+            "delay_factor": 2,
+            "max_interval": iso(max(retries.max_delay, retries.delay)),
+        }
     return k.Retry(**fields)
-
-
-def _iso(duration: timedelta | None) -> str | None:
-    if duration is None:
-        return None
-    minutes, seconds = divmod(int(duration.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    text = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if n)
-    return f"PT{text or '0S'}"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _setup(definitions: Sequence[Definition], config: Config) -> str:
     """The flow that makes what the pipelines need in Google Cloud, if it is not there."""
-    datasets = sorted({dataset for definition in definitions for dataset in _datasets(definition.pipeline.tasks)})
+    datasets = sorted(
+        {dataset for definition in definitions for dataset in _datasets(definition.pipeline.tasks)}
+    )
     where = {"project_id": "{{ kv('GCP_PROJECT') }}", "location": "{{ kv('GCP_LOCATION') }}"}
     flow = k.Flow(
         id=SETUP,
@@ -576,7 +482,9 @@ def _setup(definitions: Sequence[Definition], config: Config) -> str:
         description="Makes the bucket and the datasets of the pipelines in Google Cloud, if they are missing. Run it once.",
         labels=[k.Label(key="adelt", value="gcp_setup")],
         tasks=[
-            k.CreateBucket(id="bucket", name="{{ kv('GCP_BUCKET') }}", if_exists="SKIP", storage_class="REGIONAL"),
+            k.CreateBucket(
+                id="bucket", name="{{ kv('GCP_BUCKET') }}", if_exists="SKIP", storage_class="REGIONAL"
+            ),
             *(k.CreateDataset(id=f"dataset_{name}", name=name, if_exists="SKIP") for name in datasets),
         ],
         plugin_defaults=[

@@ -7,6 +7,7 @@ that is not known is read as `Foreign`, so that a reader can say which task it c
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic.alias_generators import to_camel
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$", max_length=100)]
 Period = Annotated[str, StringConstraints(pattern=r"^P[0-9.DTHMSW]+$")]
@@ -27,7 +28,12 @@ SCHEDULE = f"{CORE}.trigger.Schedule"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=lambda name: to_camel(name.rstrip("_")),
+    )
 
 
 class Label(_Strict):
@@ -45,15 +51,13 @@ class Input(_Strict):
         "ARRAY", "BOOL", "BOOLEAN", "DATE", "DATETIME", "DURATION", "FILE", "FLOAT", "INT", "JSON", "MULTISELECT",
         "SELECT", "STRING", "URI",
     ]  # fmt: skip
-    item_type: Literal["BOOL", "BOOLEAN", "DATE", "FLOAT", "INT", "JSON", "STRING"] | None = Field(
-        default=None, alias="itemType"
-    )
+    item_type: Literal["BOOL", "BOOLEAN", "DATE", "FLOAT", "INT", "JSON", "STRING"] | None = None
     description: str | None = None
-    display_name: str | None = Field(default=None, alias="displayName")
+    display_name: str | None = None
     defaults: Any = None
     values: list[str] | None = None
     required: bool | None = None
-    depends_on: dict[str, Any] | None = Field(default=None, alias="dependsOn")
+    depends_on: dict[str, Any] | None = None
     validator: str | None = None
     min: int | float | None = None
     max: int | float | None = None
@@ -71,13 +75,13 @@ class Retry(_Strict):
 
     type: Literal["constant", "exponential", "random"]
     interval: Period | None = None
-    delay_factor: float | None = Field(default=None, alias="delayFactor")
-    max_interval: Period | None = Field(default=None, alias="maxInterval")
-    min_interval: Period | None = Field(default=None, alias="minInterval")
-    max_attempt: int | None = Field(default=None, alias="maxAttempt", ge=1)
-    max_duration: Period | None = Field(default=None, alias="maxDuration")
+    delay_factor: float | None = None
+    max_interval: Period | None = None
+    min_interval: Period | None = None
+    max_attempt: int | None = Field(default=None, ge=1)
+    max_duration: Period | None = None
     behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] | None = None
-    warning_on_retry: bool | None = Field(default=None, alias="warningOnRetry")
+    warning_on_retry: bool | None = None
 
 
 class Schedule(_Strict):
@@ -87,17 +91,15 @@ class Schedule(_Strict):
     type: Literal["io.kestra.plugin.core.trigger.Schedule"] = "io.kestra.plugin.core.trigger.Schedule"
     description: str | None = None
     cron: str
-    with_seconds: bool | None = Field(default=None, alias="withSeconds")
+    with_seconds: bool | None = None
     timezone: str | None = None
     inputs: dict[str, Any] | None = None
     conditions: list[dict[str, Any]] | None = None
     disabled: bool | None = None
-    late_maximum_delay: Period | None = Field(default=None, alias="lateMaximumDelay")
-    recover_missed_schedules: Literal["ALL", "LAST", "NONE"] | None = Field(
-        default=None, alias="recoverMissedSchedules"
-    )
-    stop_after: list[str] | None = Field(default=None, alias="stopAfter")
-    allow_concurrent: bool | None = Field(default=None, alias="allowConcurrent")
+    late_maximum_delay: Period | None = None
+    recover_missed_schedules: Literal["ALL", "LAST", "NONE"] | None = None
+    stop_after: list[str] | None = None
+    allow_concurrent: bool | None = None
 
 
 class Foreign(BaseModel):
@@ -113,13 +115,13 @@ class _Task(_Strict):
     id: Id
     type: str
     description: str | None = None
-    run_if: Expression | None = Field(default=None, alias="runIf")
+    run_if: Expression | None = None
     disabled: bool | None = None
-    allow_failure: bool | None = Field(default=None, alias="allowFailure")
+    allow_failure: bool | None = None
     retry: Retry | None = None
     timeout: Period | None = None
-    task_runner: dict[str, Any] | None = Field(default=None, alias="taskRunner")
-    container_image: str | None = Field(default=None, alias="containerImage")
+    task_runner: dict[str, Any] | None = None
+    container_image: str | None = None
     assets: dict[str, Any] | None = None
 
 
@@ -128,11 +130,11 @@ class Shell(_Task):
 
     type: Literal["io.kestra.plugin.scripts.shell.Commands"] = "io.kestra.plugin.scripts.shell.Commands"
     env: dict[str, str] | None = None
-    before_commands: list[str] | None = Field(default=None, alias="beforeCommands")
+    before_commands: list[str] | None = None
     commands: list[str]
-    input_files: dict[str, str] | list[str] | str | None = Field(default=None, alias="inputFiles")
-    output_files: list[str] | None = Field(default=None, alias="outputFiles")
-    namespace_files: dict[str, Any] | None = Field(default=None, alias="namespaceFiles")
+    input_files: dict[str, str] | list[str] | str | None = None
+    output_files: list[str] | None = None
+    namespace_files: dict[str, Any] | None = None
 
 
 class Python(Shell):
@@ -146,10 +148,10 @@ class Dbt(Shell):
 
     type: Literal["io.kestra.plugin.dbt.cli.DbtCLI"] = "io.kestra.plugin.dbt.cli.DbtCLI"  # type: ignore[assignment]
     profiles: str | None = None
-    project_dir: str | None = Field(default=None, alias="projectDir")
-    parse_run_results: bool | None = Field(default=None, alias="parseRunResults")
-    store_manifest: dict[str, str] | None = Field(default=None, alias="storeManifest")
-    load_manifest: dict[str, str] | None = Field(default=None, alias="loadManifest")
+    project_dir: str | None = None
+    parse_run_results: bool | None = None
+    store_manifest: dict[str, str] | None = None
+    load_manifest: dict[str, str] | None = None
 
 
 class Query(_Task):
@@ -157,25 +159,27 @@ class Query(_Task):
 
     type: Literal["io.kestra.plugin.gcp.bigquery.Query"] = "io.kestra.plugin.gcp.bigquery.Query"
     sql: str
-    project_id: str | None = Field(default=None, alias="projectId")
+    project_id: str | None = None
     location: str | None = None
-    service_account: str | None = Field(default=None, alias="serviceAccount")
+    service_account: str | None = None
     fetch: bool | None = None
-    fetch_one: bool | None = Field(default=None, alias="fetchOne")
+    fetch_one: bool | None = None
     store: bool | None = None
-    destination_table: str | None = Field(default=None, alias="destinationTable")
-    write_disposition: str | None = Field(default=None, alias="writeDisposition")
+    destination_table: str | None = None
+    write_disposition: str | None = None
 
 
 class CreateDataset(_Task):
     """A dataset of BigQuery."""
 
-    type: Literal["io.kestra.plugin.gcp.bigquery.CreateDataset"] = "io.kestra.plugin.gcp.bigquery.CreateDataset"
+    type: Literal["io.kestra.plugin.gcp.bigquery.CreateDataset"] = (
+        "io.kestra.plugin.gcp.bigquery.CreateDataset"
+    )
     name: str
-    if_exists: Literal["ERROR", "SKIP", "UPDATE"] | None = Field(default=None, alias="ifExists")
-    project_id: str | None = Field(default=None, alias="projectId")
+    if_exists: Literal["ERROR", "SKIP", "UPDATE"] | None = None
+    project_id: str | None = None
     location: str | None = None
-    service_account: str | None = Field(default=None, alias="serviceAccount")
+    service_account: str | None = None
 
 
 class CreateBucket(_Task):
@@ -183,18 +187,18 @@ class CreateBucket(_Task):
 
     type: Literal["io.kestra.plugin.gcp.gcs.CreateBucket"] = "io.kestra.plugin.gcp.gcs.CreateBucket"
     name: str
-    if_exists: Literal["ERROR", "SKIP", "UPDATE"] | None = Field(default=None, alias="ifExists")
-    storage_class: str | None = Field(default=None, alias="storageClass")
-    project_id: str | None = Field(default=None, alias="projectId")
+    if_exists: Literal["ERROR", "SKIP", "UPDATE"] | None = None
+    storage_class: str | None = None
+    project_id: str | None = None
     location: str | None = None
-    service_account: str | None = Field(default=None, alias="serviceAccount")
+    service_account: str | None = None
 
 
 class DagTask(_Strict):
     """A task of a Dag, and what it waits for."""
 
     task: "Task"
-    depends_on: list[Id] | None = Field(default=None, alias="dependsOn")
+    depends_on: list[Id] | None = None
 
 
 class Dag(_Task):
@@ -204,7 +208,7 @@ class Dag(_Task):
     concurrent: int | None = Field(default=None, ge=0)
     tasks: list[DagTask] = Field(min_length=1)
     errors: "list[Task] | None" = None
-    finally_: "list[Task] | None" = Field(default=None, alias="finally")
+    finally_: "list[Task] | None" = None
 
 
 class ForEach(_Task):
@@ -212,10 +216,10 @@ class ForEach(_Task):
 
     type: Literal["io.kestra.plugin.core.flow.ForEach"] = "io.kestra.plugin.core.flow.ForEach"
     values: list[Any] | str
-    concurrency_limit: int | None = Field(default=None, alias="concurrencyLimit", ge=0)
+    concurrency_limit: int | None = Field(default=None, ge=0)
     tasks: "list[Task]" = Field(min_length=1)
     errors: "list[Task] | None" = None
-    finally_: "list[Task] | None" = Field(default=None, alias="finally")
+    finally_: "list[Task] | None" = None
 
 
 class Parallel(_Task):
@@ -225,7 +229,7 @@ class Parallel(_Task):
     concurrent: int | None = Field(default=None, ge=0)
     tasks: "list[Task]" = Field(min_length=1)
     errors: "list[Task] | None" = None
-    finally_: "list[Task] | None" = Field(default=None, alias="finally")
+    finally_: "list[Task] | None" = None
 
 
 class Sequential(_Task):
@@ -234,7 +238,7 @@ class Sequential(_Task):
     type: Literal["io.kestra.plugin.core.flow.Sequential"] = "io.kestra.plugin.core.flow.Sequential"
     tasks: "list[Task]" = Field(min_length=1)
     errors: "list[Task] | None" = None
-    finally_: "list[Task] | None" = Field(default=None, alias="finally")
+    finally_: "list[Task] | None" = None
 
 
 class Subflow(_Task):
@@ -242,12 +246,12 @@ class Subflow(_Task):
 
     type: Literal["io.kestra.plugin.core.flow.Subflow"] = "io.kestra.plugin.core.flow.Subflow"
     namespace: str
-    flow_id: Id = Field(alias="flowId")
+    flow_id: Id
     inputs: dict[str, Any] | None = None
     labels: list[Label] | dict[str, str] | None = None
     wait: bool | None = None
-    transmit_failed: bool | None = Field(default=None, alias="transmitFailed")
-    inherit_labels: bool | None = Field(default=None, alias="inheritLabels")
+    transmit_failed: bool | None = None
+    inherit_labels: bool | None = None
     revision: int | None = None
 
 
@@ -256,7 +260,7 @@ class Fail(_Task):
 
     type: Literal["io.kestra.plugin.core.execution.Fail"] = "io.kestra.plugin.core.execution.Fail"
     condition: Expression | None = None
-    error_message: str | None = Field(default=None, alias="errorMessage")
+    error_message: str | None = None
 
 
 class Request(_Task):
@@ -265,7 +269,7 @@ class Request(_Task):
     type: Literal["io.kestra.plugin.core.http.Request"] = "io.kestra.plugin.core.http.Request"
     uri: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
-    content_type: str | None = Field(default=None, alias="contentType")
+    content_type: str | None = None
     headers: dict[str, str] | None = None
     body: str | None = None
 
@@ -273,17 +277,19 @@ class Request(_Task):
 class Mail(_Task):
     """A mail."""
 
-    type: Literal["io.kestra.plugin.notifications.mail.MailSend"] = "io.kestra.plugin.notifications.mail.MailSend"
-    from_: str = Field(alias="from")
+    type: Literal["io.kestra.plugin.notifications.mail.MailSend"] = (
+        "io.kestra.plugin.notifications.mail.MailSend"
+    )
+    from_: str
     to: str
     subject: str
-    html_text_content: str | None = Field(default=None, alias="htmlTextContent")
-    plain_text_content: str | None = Field(default=None, alias="plainTextContent")
+    html_text_content: str | None = None
+    plain_text_content: str | None = None
     host: str
     port: int | str | None = None
     username: str | None = None
     password: str | None = None
-    transport_strategy: Literal["SMTP", "SMTPS", "SMTP_TLS"] | None = Field(default=None, alias="transportStrategy")
+    transport_strategy: Literal["SMTP", "SMTPS", "SMTP_TLS"] | None = None
 
 
 _MODELS: dict[str, type[BaseModel]] = {
@@ -369,16 +375,16 @@ class Flow(_Strict):
     retry: Retry | None = None
     tasks: list[Task] = Field(min_length=1)
     errors: list[Task] | None = None
-    finally_: list[Task] | None = Field(default=None, alias="finally")
-    after_execution: list[Task] | None = Field(default=None, alias="afterExecution")
+    finally_: list[Task] | None = None
+    after_execution: list[Task] | None = None
     triggers: list[Trigger] | None = None
-    plugin_defaults: list[PluginDefault] | None = Field(default=None, alias="pluginDefaults")
+    plugin_defaults: list[PluginDefault] | None = None
     outputs: list[Output] | None = None
     sla: list[dict[str, Any]] | None = None
     checks: list[dict[str, Any]] | None = None
     quotas: list[dict[str, Any]] | None = None
-    worker_selector: dict[str, Any] | None = Field(default=None, alias="workerSelector")
-    policy_refs: list[str] | None = Field(default=None, alias="policyRefs")
+    worker_selector: dict[str, Any] | None = None
+    policy_refs: list[str] | None = None
     extend: dict[str, Any] | None = Field(default=None, description="Metadata of published blueprints.")
 
 

@@ -20,9 +20,7 @@ SENSOR_TYPES = (
     "ORCHESTRA_WEBHOOK_EVENT",
 )  # fmt: skip
 
-Status = Literal[
-    "FAILED", "WARNING", "ANY_COMPLETED", "SUCCEEDED", "CANCELLED", "SKIPPED", "RUNNING_TIMEOUT"
-]
+Status = Literal["FAILED", "WARNING", "ANY_COMPLETED", "SUCCEEDED", "CANCELLED", "SKIPPED", "RUNNING_TIMEOUT"]
 
 
 def _cron(text: str) -> str:
@@ -35,7 +33,11 @@ def _cron(text: str) -> str:
         )
     if (fields[2] == "?") == (fields[4] == "?"):
         raise PydanticCustomError("cron", "one of day and weekday of `{cron}` must be `?`", {"cron": text})
-    if re.fullmatch(r"[0-9A-Za-z*/,? -]+", text) and not re.search(r"[LW]\b", text.upper()) and fields[5] == "*":
+    if (
+        re.fullmatch(r"[0-9A-Za-z*/,? -]+", text)
+        and not re.search(r"[LW]\b", text.upper())
+        and fields[5] == "*"
+    ):
         try:
             to_five(text)
         except ValueError as error:
@@ -280,7 +282,9 @@ class Pipeline(_Strict):
         for name, group in self.pipeline.items():
             for need in group.depends_on:
                 if need not in self.pipeline:
-                    raise PydanticCustomError("group", "`{a}` depends on `{b}`, which is no group", {"a": name, "b": need})
+                    raise PydanticCustomError(
+                        "group", "`{a}` depends on `{b}`, which is no group", {"a": name, "b": need}
+                    )
             for task_id, task in group.tasks.items():
                 if task_id in seen:
                     raise PydanticCustomError("task", "there are two tasks `{id}`", {"id": task_id})
@@ -288,12 +292,18 @@ class Pipeline(_Strict):
                 for need in task.depends_on:
                     if need not in group.tasks:
                         raise PydanticCustomError(
-                            "task", "`{a}` depends on `{b}`, which is no task of its group", {"a": task_id, "b": need}
+                            "task",
+                            "`{a}` depends on `{b}`, which is no task of its group",
+                            {"a": task_id, "b": need},
                         )
             conditions = [group.condition, *(task.condition for task in group.tasks.values())]
-            for named in re.findall(r"task_groups\[['\"]([^'\"]+)['\"]\]", " ".join(c for c in conditions if c)):
+            for named in re.findall(
+                r"task_groups\[['\"]([^'\"]+)['\"]\]", " ".join(c for c in conditions if c)
+            ):
                 if named not in self.pipeline:
                     raise PydanticCustomError(
-                        "condition", "the condition of `{a}` names `{b}`, which is no group", {"a": name, "b": named}
+                        "condition",
+                        "the condition of `{a}` names `{b}`, which is no group",
+                        {"a": name, "b": named},
                     )
         return self
