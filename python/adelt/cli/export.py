@@ -69,11 +69,13 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Print what a file of another engine says as a definition, and list what has no place in one."""
+    from adelt import definition, settings
     from adelt.export import reading
 
     if not file.is_file():
         raise InputError(f"there is no file `{file}`", fix="give the path of a YAML file")
-    found = reading.read(engine, file.read_text("utf-8"), str(file))
+    known = {path.stem for path in definition.find_all(settings.load().project)}
+    found = reading.read(engine, file.read_text("utf-8", "replace"), str(file), known)
     if as_json:
         print_json({"definition": found.definition, "lost": found.lost})
         return

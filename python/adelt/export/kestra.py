@@ -21,7 +21,6 @@ from adelt.plan.plan import kept, secrets_of
 
 AT = "adelt_at"
 GRAPH = "graph"
-_SECRET_URLS = {"slack": "SLACK_WEBHOOK_URL", "teams": "TEAMS_WEBHOOK_URL"}
 _TYPES = {"string": "STRING", "integer": "INT", "number": "FLOAT", "boolean": "BOOL", "date": "DATE"}
 
 
@@ -312,6 +311,9 @@ class _Exporter:
             "commands": [shell("{{ vars.adelt }}", words, optional)],
         }
         if self._config.runner == "docker":
+            env["ADELT_TARGET"] = (
+                "{{ kv('ADELT_TARGET') }}"  # a container does not see the worker's variables
+            )
             fields["container_image"] = self._config.image
         if task.kind == "dbt" and not publishes:
             # The plugin would look for results in a folder of its own; adelt keeps them with the project.
@@ -383,6 +385,7 @@ class _Exporter:
     def _notice(self, notice: Notice, event: str, index: int) -> k.Task:
         word = "failed" if event == "on_failure" else "succeeded"
         text = f"{self._pipeline.name} {word}: execution {{{{ execution.id }}}}, {{{{ render(vars.{AT}) }}}}"
+        told = f"'{self._pipeline.name} {word}: execution ' ~ execution.id ~ ', ' ~ render(vars.{AT})"
         task_id = f"{event}_{index + 1}"
         if notice.email:
             return k.Mail(
@@ -396,13 +399,14 @@ class _Exporter:
                 username="{{ secret('SMTP_USER') }}",
                 password="{{ secret('SMTP_PASSWORD') }}",
             )
+        fields = {"text": told}
         if notice.webhook:
-            uri, body = notice.webhook, f"{{{{ {{'text': render({quoted(text)})}} | toJson }}}}"
+            uri = notice.webhook
+        elif notice.slack:
+            uri, fields["channel"] = "{{ secret('SLACK_WEBHOOK_URL') }}", quoted(notice.slack)
         else:
-            kind, channel = ("slack", notice.slack) if notice.slack else ("teams", notice.teams)
-            uri = f"{{{{ secret('{_SECRET_URLS[kind]}') }}}}"
-            channel_part = f", 'channel': {quoted(str(channel))}" if kind == "slack" else ""
-            body = f"{{{{ {{'text': render({quoted(text)}){channel_part}}} | toJson }}}}"
+            uri, fields["channel"] = "{{ secret('TEAMS_WEBHOOK_URL') }}", quoted(str(notice.teams))
+        body = "{{ {" + ", ".join(f"'{key}': {value}" for key, value in fields.items()) + "} | toJson }}"
         return k.Request(id=task_id, uri=uri, method="POST", content_type="application/json", body=body)
 
     def _defaults(self) -> list[k.PluginDefault]:

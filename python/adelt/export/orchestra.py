@@ -114,7 +114,8 @@ class _Exporter:
         inputs = self._inputs()
         groups = {name: self._group(name) for name in self._needs}
         groups |= {name: self._group(name) for name, task in pipeline.tasks.items() if not task.enabled}
-        schedules, sensors = self._schedules(), self._sensors()
+        schedules = self._schedules()
+        sensors = self._sensors(schedules)
         self._limits()
         made = o.Pipeline(
             version="v1",
@@ -216,7 +217,7 @@ class _Exporter:
             ]  # fmt: skip
         return found
 
-    def _sensors(self) -> dict[str, o.Sensor]:
+    def _sensors(self, schedules: Sequence[o.Schedule]) -> dict[str, o.Sensor]:
         """Sensor tasks that deploy/orchestra/config.yml makes triggers: they start the pipeline in the schedule's place."""
         wanted = self._config.sensors.get(self._pipeline.name, {})
         found: dict[str, o.Sensor] = {}
@@ -235,17 +236,18 @@ class _Exporter:
                     f"tasks.{name}.sensor",
                     "poll and timeout are cut to what a trigger can do",
                 )
-            for index, schedule in enumerate(self._pipeline.schedule):
-                for part, cron in enumerate(to_six(schedule.cron)):
-                    key = name if len(found) == 0 else f"{name}_{index + 1}_{part + 1}"
-                    found[key] = o.Sensor(
-                        name=key,
-                        cron=cron,
-                        timezone=schedule.timezone,
-                        timeout_mins=min(minutes, _MOST_WAIT),
-                        frequency_secs=min(max(seconds, 60), 600),
-                        checks={name: o.Check(**check.model_dump())},
-                    )
+            for schedule in schedules:
+                key = name if len(schedules) == 1 else f"{name}_{templates.slug(schedule.name)}"
+                found[key] = o.Sensor(
+                    name=key,
+                    cron=schedule.cron,
+                    timezone=schedule.timezone,
+                    timeout_mins=min(minutes, _MOST_WAIT),
+                    frequency_secs=min(max(seconds, 60), 600),
+                    run_inputs=schedule.run_inputs,
+                    environments=[schedule.environment] if schedule.environment else None,
+                    checks={name: o.Check(**check.model_dump())},
+                )
         return found
 
     def _limits(self) -> None:

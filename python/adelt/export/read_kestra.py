@@ -237,7 +237,7 @@ class _Reader:
         made |= around
         try:
             made |= self._common(task)
-            made |= translated(self._action(task), self._path)
+            made |= translated(self._with_variables(self._action(task)), self._path)
         except ValueError as error:
             self._found.placeholder(name, str(error))
         return name
@@ -308,11 +308,25 @@ class _Reader:
             case _:
                 raise ValueError(task.type)
 
+    def _with_variables(self, value: Any) -> Any:
+        """A value with the flow's variables written out; only `render(...)` looks at the expressions inside one."""
+        if isinstance(value, dict):
+            return {key: self._with_variables(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._with_variables(item) for item in value]
+        if not isinstance(value, str):
+            return value
+
+        def written(match: re.Match[str]) -> str:
+            found = (self._flow.variables or {}).get(match[2])
+            plain = isinstance(found, str | int | float) and ("{{" not in str(found) or bool(match[1]))
+            return str(found) if plain else match[0]
+
+        return re.sub(r"\{\{\s*(render\()?vars\.(\w+)(?(1)\))\s*\}\}", written, value)
+
     def _path(self, text: str) -> str | None:
         """The template for an expression."""
-        variables = self._flow.variables or {}
         patterns: list[tuple[str, Any]] = [
-            (r"(?:render\()?vars\.(\w+)\)?", lambda m: None if "{" in str(variables.get(m[1], "{")) else ("", variables[m[1]])),
             (r"inputs\.([\w-]+)(?:\s*\|\s*toJson)?", lambda m: f"inputs.{name_of(m[1])}"),
             (r"taskrun\.value|parent\.taskrun\.value", lambda _: "matrix.item"),
             (r"(?:fromJson|json)\((?:parent\.)?taskrun\.value\)\.(\w+)", lambda m: f"matrix.{m[1]}"),
@@ -326,10 +340,7 @@ class _Reader:
             return "interval.end | date"
         for pattern, give in patterns:
             if match := re.fullmatch(pattern, text):
-                found = give(match)
-                if isinstance(found, tuple):
-                    raise ValueError(f"`{{{{ {text} }}}}` stands for `{found[1]}`; write it there")
-                return found  # type: ignore[no-any-return]
+                return str(give(match))
         return None
 
     def _notices(self) -> None:

@@ -15,9 +15,8 @@ from adelt.window import format_duration
 _MARK = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _TYPES = {"string": "string", "number": "number", "boolean": "boolean", "list": "array", "dict": "string"}
 _NOTICES = {"SLACK": "slack", "EMAIL": "email", "MICROSOFT_TEAMS": "teams"}
-_ANY_FAILED = re.compile(
-    r"\$\{\{\s*(task_groups\[['\"][\w-]+['\"]\]\.any\(\)\.status\s*==\s*['\"]FAILED['\"](\s+or\s+)?)+\s*\}\}"
-)
+_FAILED = r"task_groups\[['\"][\w-]+['\"]\]\.any\(\)\.status\s*==\s*['\"]FAILED['\"]"
+_ANY_FAILED = re.compile(rf"\$\{{\{{\s*{_FAILED}(\s+or\s+{_FAILED})*\s*\}}\}}")
 _OVER_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*(==|!=|<=?|>=?)\s*('[^']*'|\"[^\"]*\"|[\w.-]+)\s*\}\}")
 
 

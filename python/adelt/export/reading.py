@@ -1,7 +1,7 @@
 """Files of other engines as definitions: what can be taken over is, the rest is listed; the result is always valid."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -53,13 +53,14 @@ class Reading:
         }
 
 
-def read(engine: str, text: str, where: str) -> Reading:
+def read(engine: str, text: str, where: str, known: Collection[str] = ()) -> Reading:
     """Turn a file of another engine into a definition.
 
     Args:
         engine: kestra or orchestra.
         text: The file.
         where: Its name for messages.
+        known: Names of the pipelines there are; only they can be run by a task.
 
     Raises:
         InputError: The engine is not known, the file is adelt's own, or it is not of the engine's format.
@@ -78,7 +79,7 @@ def read(engine: str, text: str, where: str) -> Reading:
         raise InputError(
             f"the file was written from {written[1]}", where=where, fix="that file is the definition"
         )
-    return made_valid(readers[engine](text, where))
+    return made_valid(readers[engine](text, where), known)
 
 
 def parsed(model: type[_Model], text: str, where: str) -> _Model:
@@ -162,10 +163,10 @@ def dbt_action(commands: list[str]) -> dict[str, Any] | None:
     return action if command in known else None
 
 
-def made_valid(reading: Reading) -> Reading:
+def made_valid(reading: Reading, known: Collection[str] = ()) -> Reading:
     """Leave out what `adelt validate` would not take, and say so."""
     for _ in range(100):
-        fault = _fault(reading.definition)
+        fault = _fault(reading.definition, known)
         if fault is None:
             return reading
         place, why = fault
@@ -191,7 +192,7 @@ def _keys(value: Any) -> list[Any]:
     )
 
 
-def _fault(data: dict[str, Any]) -> tuple[tuple[str | int, ...], str] | None:
+def _fault(data: dict[str, Any], known: Collection[str]) -> tuple[tuple[str | int, ...], str] | None:
     """The first thing wrong with a definition: its place, and why."""
     try:
         pipeline = Pipeline.model_validate(data)
@@ -204,8 +205,10 @@ def _fault(data: dict[str, Any]) -> tuple[tuple[str | int, ...], str] | None:
         places.append(loc)
         return ""
 
-    def peek(_name: str) -> Pipeline | None:
-        return None  # another pipeline may come later
+    def peek(name: str) -> Pipeline | None:
+        if name not in known:
+            raise InputError(f"there is no pipeline `{name}`")
+        return None
 
     found = check.problems(pipeline, where, peek)
     return (places[0], found[0].what) if found else None
