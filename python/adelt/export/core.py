@@ -107,9 +107,11 @@ def read_config(model: type[_Config], engine: str, project: Path) -> _Config:
     except ValidationError as error:
         raise DefinitionErrors(
             InputError(
-                f"`{'.'.join(map(str, item['loc']))}`: {item['msg'][:1].lower()}{item['msg'][1:]}",
+                f"`{'.'.join(map(str, item['loc'])) or 'the file'}`: {item['msg'][:1].lower()}{item['msg'][1:]}",
                 where=shown,
-                fix=did_you_mean(str(item["loc"][-1]), model.model_fields, otherwise="settings"),
+                fix=did_you_mean(
+                    "".join(map(str, item["loc"][-1:])), model.model_fields, otherwise="settings"
+                ),
             )
             for item in error.errors()
         ) from error
@@ -122,6 +124,10 @@ def document(definition: Definition, engine: str, value: BaseModel, notes: Seque
         f"# adelt: sha256:{definition.digest}",
     ]
     lines += [f"# adelt: {note.kind}  {note}" for note in notes]
+    # A value of the definition in a note must not end the comment.
+    lines = [
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line) for line in lines
+    ]
     return "\n".join(lines) + "\n" + to_yaml(value.model_dump(by_alias=True, exclude_none=True))
 
 

@@ -6,7 +6,7 @@ A task group holds tasks, a matrix belongs to a group, groups are not nested. Cr
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from adelt.export.cron import to_five
@@ -102,13 +102,14 @@ class Webhook(_Strict):
     """Whether a request may start a run."""
 
     enabled: bool
+    operation_metadata: dict[str, Any] | None = None
     run_inputs: dict[str, Any] | None = None
 
 
 class MaxActive(_Strict):
     """Runs of the pipeline at a time."""
 
-    max_active: int = Field(ge=1)
+    max_active: Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"\$\{\{")]
 
 
 class Configuration(_Strict):

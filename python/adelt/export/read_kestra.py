@@ -74,7 +74,10 @@ def read(text: str, where: str) -> Reading:
     Raises:
         InputError: It is no flow.
     """
-    return _Reader(load(text, where)).reading()
+    lost: list[str] = []
+    found = _Reader(parsed(k.Flow, text, where, lost)).reading()
+    found.lost[:0] = lost
+    return found
 
 
 class _Reader:
@@ -367,11 +370,7 @@ def _matrix(found: list[Any] | str) -> dict[str, Any] | None:
     if not isinstance(found, list) or not found:
         return None
     if all(isinstance(one, dict) for one in found):
-        return {
-            "include": [
-                {key: value for key, value in one.items() if key != "id" or len(one) == 1} for one in found
-            ]
-        }
+        return {"include": [dict(one) for one in found]}
     if any(isinstance(one, dict | list) or "{{" in str(one) for one in found):
         return None
     return {"item": found}

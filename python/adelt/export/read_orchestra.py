@@ -14,6 +14,7 @@ from adelt.window import format_duration
 
 _MARK = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _TYPES = {"string": "string", "number": "number", "boolean": "boolean", "list": "array", "dict": "string"}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOTICES = {"SLACK": "slack", "EMAIL": "email", "MICROSOFT_TEAMS": "teams"}
 _FAILED = r"task_groups\[['\"][\w-]+['\"]\]\.any\(\)\.status\s*==\s*['\"]FAILED['\"]"
 _ANY_FAILED = re.compile(rf"\$\{{\{{\s*{_FAILED}(\s+or\s+{_FAILED})*\s*\}}\}}")
@@ -62,7 +63,10 @@ def read(text: str, where: str) -> Reading:
     Raises:
         InputError: It is no pipeline of Orchestra.
     """
-    return _Reader(load(text, where)).reading()
+    lost: list[str] = []
+    found = _Reader(parsed(o.Pipeline, text, where, lost)).reading()
+    found.lost[:0] = lost
+    return found
 
 
 class _Reader:
@@ -73,7 +77,15 @@ class _Reader:
         self._found = Reading({"version": 1, "name": name_of(title), "tasks": {}})
         if tags := [word.lstrip("#") for word in words if word.startswith("#")]:
             self._found.definition["tags"] = tags
-        self._names = {task: name_of(task) for group in pipeline.pipeline.values() for task in group.tasks}
+        self._names: dict[str, str] = {}
+        for group in pipeline.pipeline.values():
+            for task_id, task in group.tasks.items():
+                self._names[task_id] = self._name(task_id, task)
+
+    def _name(self, task_id: str, task: o.Task) -> str:
+        """The id as a name; Orchestra's own editor gives ids that say nothing, then what the task is called."""
+        name = name_of(task.name if task.name and _UUID.fullmatch(task_id) else task_id)
+        return name if name not in self._names.values() else f"{name[:55]}_{len(self._names)}"
 
     def reading(self) -> Reading:
         pipeline, found = self._pipeline, self._found
@@ -86,9 +98,11 @@ class _Reader:
             if defaults:
                 found.definition["defaults"] = defaults
             if pipeline.configuration.concurrency:
-                found.definition["concurrency"] = {"runs": pipeline.configuration.concurrency.max_active}
-        if len(set(self._names.values())) < len(self._names):
-            found.lose("ids of tasks that differ only in signs or letter case are one task")
+                active = pipeline.configuration.concurrency.max_active
+                if isinstance(active, int):
+                    found.definition["concurrency"] = {"runs": active}
+                else:
+                    found.lose(f"max_active `{active}`")
         for name, group in pipeline.pipeline.items():
             self._group(name, group)
         self._alerts()
@@ -208,9 +222,7 @@ class _Reader:
             path = self._path(found[1].strip()) if found else None
             return {axis: f"{{{{ {path} }}}}"} if path and path.startswith(("inputs.", "tasks.")) else None
         if items and all(isinstance(one, dict) for one in items):
-            return {
-                "include": [{k: v for k, v in one.items() if k != "id" or len(one) == 1} for one in items]
-            }
+            return {"include": [dict(one) for one in items]}
         return {axis: items}
 
     def _common(self, task: o.Task, conditions: Sequence[str | None]) -> dict[str, Any]:

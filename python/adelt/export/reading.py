@@ -82,8 +82,14 @@ def read(engine: str, text: str, where: str, known: Collection[str] = ()) -> Rea
     return made_valid(readers[engine](text, where), known)
 
 
-def parsed(model: type[_Model], text: str, where: str) -> _Model:
+def parsed(model: type[_Model], text: str, where: str, lost: list[str] | None = None) -> _Model:
     """A file in the strict model of its format.
+
+    Args:
+        model: The format.
+        text: The file.
+        where: Its name for messages.
+        lost: Takes unknown keys, which are then left out; without it they are errors.
 
     Raises:
         DefinitionError: It is no YAML.
@@ -93,13 +99,31 @@ def parsed(model: type[_Model], text: str, where: str) -> _Model:
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        raise DefinitionErrors(
-            InputError(
-                f"`{'.'.join(map(str, item['loc'])) or 'the file'}`: {item['msg'][:1].lower()}{item['msg'][1:]}",
-                where=source.where(tuple(item["loc"]), key=item["type"] == "extra_forbidden"),
-            )
-            for item in error.errors(include_url=False)
-        ) from error
+        faults = error.errors(include_url=False)
+    unknown = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+    if lost is not None and unknown:
+        for loc in unknown:
+            lost.append(f"`{loc[-1]}` is no key that is known ({source.where(tuple(loc), key=True)})")
+            _drop(source.data, loc)
+        try:
+            return model.model_validate(source.data)
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+    raise DefinitionErrors(
+        InputError(
+            f"`{'.'.join(map(str, fault['loc'])) or 'the file'}`: {fault['msg'][:1].lower()}{fault['msg'][1:]}",
+            where=source.where(tuple(fault["loc"]), key=fault["type"] == "extra_forbidden"),
+        )
+        for fault in faults
+    )
+
+
+def _drop(data: Any, loc: tuple[int | str, ...]) -> None:
+    """Remove a key; steps that name a branch of a union are not in the data."""
+    for step in loc[:-1]:
+        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
+            data = data[step]
+    data.pop(loc[-1], None)
 
 
 def name_of(text: str) -> str:
