@@ -122,7 +122,7 @@ def _drop(data: Any, loc: tuple[int | str, ...]) -> None:
     """Remove a key; steps that name a branch of a union are not in the data."""
     for step in loc[:-1]:
         if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
-            data = data[step]
+            data = data[step]  # type: ignore[index]
     data.pop(loc[-1], None)
 
 
