@@ -50,7 +50,7 @@ def matrices(draw, runtime: list[str]) -> dict[str, Any]:
     if kind == "runtime":
         return {"one": f"{{{{ tasks.{draw(st.sampled_from(runtime))}.outputs.found }}}}", **more}
     if kind == "include":
-        return {"include": [{"a": "x y", "b": 1}, {"a": "x-y", "b": True}], **more}
+        return {"include": [{"a": "x y", "b": 1}, {"a": "x-y", "b": 1}], **more}
     parts = draw(st.sampled_from(["{{ inputs.parts }}", [3, 4.5, "five"]]))
     exclude = draw(st.sampled_from([[], [{"table": "ad"}], [{"table": "ad", "part": 1}]]))
     return {"table": ["ad", "line item"], "part": parts, "exclude": exclude, **more}
@@ -62,7 +62,11 @@ def pipelines(draw, *, fan_out: bool = True) -> Definition:
     tasks: dict[str, Any] = {}
     for index in range(draw(st.integers(1, 7))):
         names = list(tasks)
-        needs = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
+        needs = (
+            draw(st.lists(st.sampled_from(names), unique=True, min_size=0 if fan_out else 1, max_size=3))
+            if names
+            else []
+        )
         task: dict[str, Any] = {"needs": needs}
         plain = [need for need in needs if "matrix" not in tasks[need] and tasks[need]["enabled"]]
         if fan_out and draw(st.booleans()):

@@ -10,7 +10,9 @@ import re
 from datetime import date
 from pathlib import Path
 
-from export_definitions import pipelines
+import pytest
+from export_definitions import INPUTS, pipelines
+from export_definitions import definition as build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +52,26 @@ def truth(expression: str, states: dict[str, str], inputs: dict) -> bool:
 @given(pipelines(fan_out=False), st.booleans(), st.sampled_from([1, 7]), st.randoms(use_true_random=False))
 def test_the_same_tasks_run(definition, full, days, chance):
     failing = {name for name in definition.pipeline.tasks if chance.random() < 0.4}
-    inputs = {"full": full, "days": days}
+    compare(definition, {"full": full, "days": days}, failing)
+
+
+@pytest.mark.parametrize("middle", ["success", "always", "failure", "inputs.full == true"])
+@pytest.mark.parametrize("last", ["success", "always", "failure"])
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("failing", [set(), {"a"}, {"b"}, {"a", "c"}])
+def test_a_failure_reaches_as_far_as_locally(middle, last, allowed, full, failing):
+    tasks = {
+        "a": {"run": "x", "allow_failure": allowed},
+        "b": {"needs": ["a"], "if": middle, "run": "x"},
+        "c": {"needs": ["b"], "run": "x"},
+        "d": {"needs": ["c"], "if": last, "run": "x"},
+    }
+    data = {"version": 1, "name": "made", "inputs": INPUTS, "tasks": tasks}
+    compare(build(data), {"full": full, "days": 7}, failing)
+
+
+def compare(definition, inputs, failing):
     wanted = locally(definition, inputs, failing)
     order = list(kept(definition.pipeline))
 

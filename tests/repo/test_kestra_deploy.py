@@ -14,9 +14,13 @@ FOLDER = ROOT / "deploy/kestra"
 def test_the_compose_file_names_what_is_there():
     compose = yaml.safe_load((FOLDER / "compose.yml").read_text("utf-8"))
     kestra = compose["services"]["kestra"]
-    assert (FOLDER / kestra["build"]["context"] / kestra["build"]["dockerfile"]).resolve() == FOLDER / "Dockerfile"
+    assert (
+        FOLDER / kestra["build"]["context"] / kestra["build"]["dockerfile"]
+    ).resolve() == FOLDER / "Dockerfile"
     assert kestra["image"] == Config().image
-    assert all(port.startswith("127.0.0.1:") for one in compose["services"].values() for port in one.get("ports", ()))
+    assert all(
+        port.startswith("127.0.0.1:") for one in compose["services"].values() for port in one.get("ports", ())
+    )
     mounts = [mount.split(":")[0] for one in compose["services"].values() for mount in one["volumes"]]
     assert {mount for mount in mounts if not mount.startswith("./")} == set(compose["volumes"])
     assert all((FOLDER / mount).is_dir() for mount in mounts if mount.startswith("./"))
