@@ -114,7 +114,7 @@ def test_orchestra_calls_what_the_local_run_calls(text, tmp_path):
     pipeline = made(text, text or "t")
     [file] = export("orchestra", [pipeline], NOWHERE).files.values()
     group = read_orchestra.load(file).pipeline["load"]
-    parameters = group.tasks["load_run"].parameters
+    parameters = group.tasks["load-run"].parameters
     [item] = group.matrix.inputs["item"]
     values = {
         "inputs.adelt_at": "2026-01-02T05:00:00+01:00",
@@ -149,6 +149,6 @@ def test_orchestra_is_told_json_or_the_text_is_refused(label, table):
     assert bool(group.paused) == ("tasks.load.matrix" in missing)
     if missing:
         return
-    text = group.tasks["load_run"].parameters["environment_variables"]
+    text = group.tasks["load-run"].parameters["environment_variables"]
     env = json.loads(re.sub(r"\$\{\{ inputs\.label \}\}", lambda _: label, text))
     assert env["INPUT_label"] == label

@@ -19,6 +19,7 @@ from adelt.export import engines, export, read_kestra
 
 ROOT, GOLDEN = Path(__file__).parents[2], Path(__file__).parent / "golden"
 ENGINES = ("kestra", "orchestra")
+pytestmark = pytest.mark.filterwarnings("ignore:Field name:UserWarning")  # of kestrapy
 
 
 def loaded(project: Path):

@@ -119,12 +119,12 @@ def _write(export: "Export", project: Path) -> None:
         path.unlink()
     for name, text in export.files.items():
         path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_bytes() != text.encode():
-            try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file() or path.read_bytes() != text.encode():
                 path.write_bytes(text.encode())
-            except OSError as error:
-                raise AdeltError(f"cannot write: {error.strerror}", where=name) from error
+        except OSError as error:
+            raise AdeltError(f"the file cannot be written: {error.strerror}", where=name) from error
 
 
 def _tell(made: "dict[str, Export]", stale: list[str], *, written: bool, strict: bool) -> None:

@@ -20,7 +20,7 @@ from adelt.plan.command import task_words
 from adelt.plan.plan import kept, secrets_of
 
 AT = "adelt_at"
-GRAPH = "graph"
+GRAPH = "adelt-graph"  # ids with a hyphen cannot be those of a definition's tasks
 _TYPES = {"string": "STRING", "integer": "INT", "number": "FLOAT", "boolean": "BOOL", "date": "DATE"}
 
 
@@ -265,7 +265,7 @@ class _Exporter:
             id=name,
             values=values,
             concurrency_limit=limit,
-            tasks=[self._command(name, f"{name}_item", item, inner)],
+            tasks=[self._command(name, f"{name}-item", item, inner)],
             **gate,
         )
 
@@ -284,10 +284,10 @@ class _Exporter:
                     f"the outputs of `{producer}` come from the ledger; tasks must share ADELT_HOME",
                 )
                 continue
-            env[f"OUTPUT_{producer}_{key}"] = (
+            env[f"OUTPUT_{producer}__{key}"] = (
                 f"{{{{ (outputs['{producer}'].vars['{key}'] ?? null) | toJson }}}}"
             )
-            outputs[f"{producer}.{key}"] = f"$OUTPUT_{producer}_{key}"
+            outputs[f"{producer}.{key}"] = f"$OUTPUT_{producer}__{key}"
         env |= {
             f"ADELT_SECRET_{key}": f"{{{{ secret('{key}') }}}}" for key in secrets_of(self._definition, name)
         }
@@ -376,7 +376,7 @@ class _Exporter:
             return []
         return [
             k.Fail(
-                id="verdict",
+                id="adelt-verdict",
                 condition=f"{{{{ {' or '.join(failed)} }}}}",
                 error_message="a task failed; its log says why",
             )
@@ -386,7 +386,7 @@ class _Exporter:
         word = "failed" if event == "on_failure" else "succeeded"
         text = f"{self._pipeline.name} {word}: execution {{{{ execution.id }}}}, {{{{ render(vars.{AT}) }}}}"
         told = f"'{self._pipeline.name} {word}: execution ' ~ execution.id ~ ', ' ~ render(vars.{AT})"
-        task_id = f"{event}_{index + 1}"
+        task_id = f"{event.replace('_', '-')}-{index + 1}"
         if notice.email:
             return k.Mail(
                 id=task_id,

@@ -4,10 +4,21 @@ Key set: Kestra's documentation and published blueprints. Every task type that i
 that is not known is read as `Foreign`, so that a reader can say which task it cannot turn into something.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$", max_length=100)]
 Period = Annotated[str, StringConstraints(pattern=r"^P[0-9.DTHMSW]+$")]
@@ -386,6 +397,35 @@ class Flow(_Strict):
     worker_selector: dict[str, Any] | None = None
     policy_refs: list[str] | None = None
     extend: dict[str, Any] | None = Field(default=None, description="Metadata of published blueprints.")
+
+    @model_validator(mode="after")
+    def _graph(self) -> "Flow":
+        """Ids of tasks are unique in a flow, and a Dag's tasks wait for tasks of it."""
+        seen: set[str] = set()
+        for task in _all_tasks([*self.tasks, *(self.errors or ()), *(self.finally_ or ())]):
+            if task.id in seen:
+                raise PydanticCustomError("task", "there are two tasks `{id}`", {"id": task.id})
+            seen.add(task.id)
+            if isinstance(task, Dag):
+                ids = {entry.task.id for entry in task.tasks}
+                for entry in task.tasks:
+                    for need in set(entry.depends_on or ()) - ids:
+                        raise PydanticCustomError(
+                            "dag",
+                            "`{a}` depends on `{b}`, which is no task of it",
+                            {"a": entry.task.id, "b": need},
+                        )
+        return self
+
+
+def _all_tasks(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Tasks, and those inside them."""
+    for task in tasks:
+        yield task
+        if isinstance(task, Dag):
+            yield from _all_tasks(entry.task for entry in task.tasks)
+        elif isinstance(task, ForEach | Parallel | Sequential):
+            yield from _all_tasks(task.tasks)
 
 
 for _model in (DagTask, Dag, ForEach, Parallel, Sequential, Flow):

@@ -76,8 +76,8 @@ def export(definitions: Sequence[Definition], project: Path) -> Export:
 
 
 def job_id(task: str) -> str:
-    """The id of the job in a task's group; ids of jobs and of groups must differ."""
-    return f"{task}_run"
+    """The id of the job in a task's group; with a hyphen, so that it cannot be the id of another task's group."""
+    return f"{task}-run"
 
 
 class _Exporter:
@@ -392,8 +392,8 @@ class _Exporter:
                 f"the output `{key}` of `{producer}` is put into JSON as it is: no quotes, no lists",
             )
             reference = f"ORCHESTRA.PIPELINE_RUN_TASKS['{job_id(producer)}'].OUTPUTS['{key}']"
-            env[f"OUTPUT_{producer}_{key}"] = f"${{{{ {reference} }}}}"
-            outputs[f"{producer}.{key}"] = f"$OUTPUT_{producer}_{key}"
+            env[f"OUTPUT_{producer}__{key}"] = f"${{{{ {reference} }}}}"
+            outputs[f"{producer}.{key}"] = f"$OUTPUT_{producer}__{key}"
         env |= {f"ADELT_SECRET_{key}": f"${{{{ ENV.{key} }}}}" for key in secrets_of(self._definition, name)}
         if task.pipeline:
             self._note(

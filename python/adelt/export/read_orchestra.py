@@ -49,7 +49,7 @@ def _items(group: o.Group) -> Items:
     [items] = group.matrix.inputs.values()
     if isinstance(items, str):
         path = re.fullmatch(
-            r"\$\{\{ ORCHESTRA\.PIPELINE_RUN_TASKS\['(\w+)_run'\]\.OUTPUTS\['(\w+)'\] \}\}", items
+            r"\$\{\{ ORCHESTRA\.PIPELINE_RUN_TASKS\['(\w+)-run'\]\.OUTPUTS\['(\w+)'\] \}\}", items
         )
         return f"tasks.{path[1]}.outputs.{path[2]}" if path else items
     return tuple(sorted(
