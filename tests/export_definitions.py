@@ -50,7 +50,8 @@ def matrices(draw, runtime: list[str]) -> dict[str, Any]:
     if kind == "runtime":
         return {"one": f"{{{{ tasks.{draw(st.sampled_from(runtime))}.outputs.found }}}}", **more}
     if kind == "include":
-        return {"include": [{"a": "x y", "b": 1}, {"a": "x-y", "b": 1}], **more}
+        key = draw(st.sampled_from(["a", "id"]))
+        return {"include": [{key: "x y", "b": 1}, {key: "x-y", "b": 1}], **more}
     parts = draw(st.sampled_from(["{{ inputs.parts }}", [3, 4.5, "five"]]))
     exclude = draw(st.sampled_from([[], [{"table": "ad"}], [{"table": "ad", "part": 1}]]))
     return {"table": ["ad", "line item"], "part": parts, "exclude": exclude, **more}

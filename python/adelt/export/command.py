@@ -22,6 +22,24 @@ def shell(program: str, words: Sequence[str], optional: Sequence[str]) -> str:
     return " \\\n  ".join(lines)
 
 
+def field(key: str) -> str:
+    """What a key of a matrix is called in an exported item, in which `id` is the item's own."""
+    return "id_" if key == "id" else key
+
+
+def entries(items: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Items as an engine is given them: each with an `id`, and its values as texts."""
+    return [
+        {"id": name, **{field(key): text for key, text in item.items()}}
+        for name, item in named_items(items).items()
+    ]
+
+
+def entry_id(entry: Mapping[str, Any]) -> str:
+    """The item of an entry as people write it: `partner=1001,table=line_item`."""
+    return ",".join(f"{'id' if key == 'id_' else key}={value}" for key, value in entry.items() if key != "id")
+
+
 def named_items(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Items of a matrix as texts, by an id that is short, safe and the item's own."""
     result: dict[str, dict[str, str]] = {}

@@ -11,7 +11,7 @@ from adelt.definition.inputs import coerce
 from adelt.definition.model import Input, Notice, Pipeline, Retries, Task
 from adelt.errors import InputError
 from adelt.export import kestra_model as k
-from adelt.export.command import named_items, shell
+from adelt.export.command import entries, field, named_items, shell
 from adelt.export.conditions import nullable, producers, starts_if, used_outputs
 from adelt.export.core import FOLDER, Export, Kind, Note, document, read_config, to_yaml
 from adelt.export.kestra_expressions import Pebble, input_value, iso, list_expression, quoted
@@ -250,9 +250,9 @@ class _Exporter:
                     f"tasks.{name}.matrix",
                     f"the items are those of the default of {', '.join(fixed)}; a run with another list fails",
                 )
-            values = [{"id": one, **item} for one, item in named_items(found).items()]
+            values = entries(found)
             keys = list(task.matrix.axes) or [key for item in task.matrix.include[:1] for key in item]
-            item = {key: f"{{{{ fromJson(taskrun.value).{key} }}}}" for key in keys}
+            item = {key: f"{{{{ fromJson(taskrun.value).{field(key)} }}}}" for key in keys}
         inner = {"allow_failure": None if task.matrix.fail_fast else True}
         if task.matrix.fail_fast:
             self._note(

@@ -14,7 +14,7 @@ from adelt.definition.inputs import coerce
 from adelt.definition.model import Input, Notice, Retries
 from adelt.errors import InputError
 from adelt.export import orchestra_model as o
-from adelt.export.command import named_items, shell
+from adelt.export.command import entries, field, named_items, shell
 from adelt.export.conditions import nullable, producers, starts_if, used_outputs
 from adelt.export.core import FOLDER, Export, Kind, Note, document, read_config
 from adelt.export.cron import to_six
@@ -242,7 +242,7 @@ class _Exporter:
                     name=key,
                     cron=schedule.cron,
                     timezone=schedule.timezone,
-                    timeout_mins=min(minutes, _MOST_WAIT),
+                    timeout_mins=min(max(minutes, 1), _MOST_WAIT),
                     frequency_secs=min(max(seconds, 60), 600),
                     run_inputs=schedule.run_inputs,
                     environments=[schedule.environment] if schedule.environment else None,
@@ -341,9 +341,9 @@ class _Exporter:
                     "the task is paused",
                 )
                 return None, {}
-            items = [{"id": one, **item} for one, item in named_items(found).items()]
+            items = entries(found)
             keys = list(task.matrix.axes) or [key for first in task.matrix.include[:1] for key in first]
-            item = {key: f"${{{{ MATRIX.item['{key}'] }}}}" for key in keys}
+            item = {key: f"${{{{ MATRIX.item['{field(key)}'] }}}}" for key in keys}
         else:
             axes = runtime_axes(self._pipeline, task.matrix)
             path = next(iter(axes.values())).split(".")

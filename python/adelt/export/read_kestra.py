@@ -8,6 +8,7 @@ from typing import Any
 
 from adelt.definition.templates import as_text
 from adelt.export import kestra_model as k
+from adelt.export.command import entry_id
 from adelt.export.cron import values
 from adelt.export.reading import Reading, dbt_action, name_of, parsed, translated
 from adelt.export.shape import Items, Shape, schedules
@@ -56,7 +57,7 @@ def _items(flow: k.Flow, task: k.Task) -> Items:
         return None
     if isinstance(task.values, list):
         return tuple(sorted(
-            ",".join(f"{key}={value}" for key, value in item.items() if key != "id") for item in task.values
+            entry_id(item) for item in task.values
         ))  # fmt: skip
     if output := re.fullmatch(r"\{\{ outputs\['(\w+)'\]\.vars\['(\w+)'\] \}\}", task.values):
         return f"tasks.{output[1]}.outputs.{output[2]}"

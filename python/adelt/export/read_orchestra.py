@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from adelt.export import orchestra_model as o
+from adelt.export.command import entry_id
 from adelt.export.cron import to_five, values
 from adelt.export.reading import Reading, dbt_action, name_of, parsed, translated
 from adelt.export.shape import Items, Shape, schedules
@@ -53,7 +54,7 @@ def _items(group: o.Group) -> Items:
         )
         return f"tasks.{path[1]}.outputs.{path[2]}" if path else items
     return tuple(sorted(
-        ",".join(f"{key}={value}" for key, value in item.items() if key != "id") for item in items
+        entry_id(item) for item in items
     ))  # fmt: skip
 
 
