@@ -59,7 +59,10 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/handed.yml").write_text(PIPELINE)
     monkeypatch.setenv("ADELT_PROJECT", str(tmp_path))
-    monkeypatch.setenv("ADELT_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))  # part of the key of a task's work
+    monkeypatch.setenv("ADELT_TARGET", "local")
+    monkeypatch.setenv(
+        "ADELT_WAREHOUSE", str(tmp_path / "warehouse.duckdb")
+    )  # part of the key of a task's work
     monkeypatch.chdir(tmp_path)
     commands_once()
     return tmp_path

@@ -32,6 +32,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "pipelines/handed.yml").write_text(PIPELINE.replace("EVERY", "day"))
     monkeypatch.setenv("ADELT_PROJECT", str(tmp_path))
     monkeypatch.setenv("ADELT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ADELT_TARGET", "local")
+    monkeypatch.setenv("ADELT_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))
     return tmp_path
 
 
