@@ -7,6 +7,7 @@ limit (wait as told) and from a bad request (show it, do not retry).
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,10 +54,15 @@ def scopes_of(api: str) -> list[str]:
 
 
 class Google:
-    """The marketing APIs and Secret Manager for one run."""
+    """The marketing APIs and Secret Manager for one run.
+
+    Attributes:
+        requests: API to how many requests were sent to it, repeated ones included: what its quota counts.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.requests: Counter[str] = Counter()
         self._services: dict[str, Any] = {}
 
     def service(self, api: str) -> Any:
@@ -86,7 +92,12 @@ class Google:
             InputError: The request is refused for good (bad request, no permission, not found).
             SourceError: The quota is used up, or the API keeps failing.
         """
-        return retrying(lambda: request.execute(), self._run, _describe(request))
+
+        def send() -> Any:
+            self.requests[str(request.methodId).partition(".")[0]] += 1
+            return request.execute()
+
+        return retrying(send, self._run, _describe(request))
 
     def pages(
         self, collection: Any, items: str, method: str = "list", **parameters: Any

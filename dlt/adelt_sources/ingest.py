@@ -66,6 +66,7 @@ class IngestResult:
         report_runs: Rows that were added to `_report_runs`.
         seconds: Seconds spent by phase (`fetch`, `load`).
         cost: Bytes billed, slot milliseconds and job ids, where the warehouse bills; else empty.
+        requests: API to how many requests were sent to it, for example `doubleclickbidmanager`.
     """
 
     dataset: str
@@ -76,6 +77,7 @@ class IngestResult:
     report_runs: list[dict[str, Any]]
     seconds: dict[str, float]
     cost: Mapping[str, Any] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
 
 
 def ingest(job: Ingest, on_progress: Callable[[Progress], None] = lambda _: None) -> IngestResult:
@@ -112,6 +114,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         keeper=keeper.keep if keeper else None,
         impersonate=job.warehouse.impersonate if isinstance(job.warehouse, BigQuery) else "",
     )
+    google = Google(run)
     begun = time.monotonic()
     fetched: Fetched | None = None
     # dlt takes as long to import as a small report takes to come: both at once.
@@ -119,7 +122,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
     importing.start()
     try:
         try:
-            fetched = source.fetch(run, spec, Google(run))
+            fetched = source.fetch(run, spec, google)
         finally:
             importing.join()
         assert fetched is not None
@@ -146,6 +149,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         report_runs=fetched.report_runs,
         seconds={"fetch": fetched_at - begun, "load": time.monotonic() - fetched_at},
         cost=cost,
+        requests=dict(google.requests),
     )
 
 

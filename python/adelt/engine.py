@@ -5,11 +5,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from adelt import __version__, ids, settings, warm
@@ -43,6 +42,9 @@ class RunRequest:
         parent_run: Run that started it.
         stack: Pipelines that run around it.
         workers: Where tasks of `warm.KINDS` are forked; without them every task is started from nothing.
+        backfill: The backfill it is a chunk of.
+        runs: Runs of the pipeline at a time, if not what the definition says.
+        stops: Who stops it, if not SIGINT and SIGTERM: runs that are conducted in threads share one.
     """
 
     definition: Definition
@@ -55,6 +57,34 @@ class RunRequest:
     parent_run: str | None = None
     stack: tuple[str, ...] = ()
     workers: Workers | None = None
+    backfill: str | None = None
+    runs: int | None = None
+    stops: "Stops | None" = None
+
+
+class Stops:
+    """Stops every run that it watches, and those to come; `stop` may be called from a signal handler, twice kills."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._executors: list[Executor] = []
+
+    def stop(self) -> None:
+        """Stop."""
+        self.stopped = True
+        for executor in tuple(self._executors):
+            executor.stop()
+
+    @contextmanager
+    def watching(self, executor: Executor) -> Iterator[None]:
+        """Watch a run while the block runs."""
+        self._executors.append(executor)
+        if self.stopped:
+            executor.stop()
+        try:
+            yield
+        finally:
+            self._executors.remove(executor)
 
 
 @dataclass(frozen=True)
@@ -137,8 +167,9 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         code_version=__version__,
         trigger=request.trigger,
         parent_run_id=request.parent_run,
+        backfill_id=request.backfill,
     )
-    if (refused := _wait_for_turn(ledger, plan, run, listeners)) is not None:
+    if (refused := _wait_for_turn(ledger, plan, run, request, listeners)) is not None:
         return refused
     around = _Around(here, request, ledger, run.id)
     executor = Executor(
@@ -149,7 +180,7 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         force=request.force,
         jitter=random.Random(),
     )
-    with heartbeat(ledger), _stopping(executor):
+    with heartbeat(ledger), (request.stops or _Signals()).watching(executor):
         try:
             outcome = executor.run()
         except BaseException as error:
@@ -292,13 +323,15 @@ def _input_text(value: Any) -> str:
 
 
 def _wait_for_turn(
-    ledger: Ledger, plan: Plan, run: NewRun, listeners: Sequence[events.Listener]
+    ledger: Ledger, plan: Plan, run: NewRun, request: RunRequest, listeners: Sequence[events.Listener]
 ) -> RunResult | None:
     """Begin the run when its pipeline may have one more; the result at once if it is not to wait."""
     told = ""
     begun = time.monotonic()
-    while (held := ledger.claim_run(run, plan.runs)) is not None:
+    while (held := ledger.claim_run(run, request.runs or plan.runs)) is not None:
         message = _held(held, plan)
+        if request.stops and request.stops.stopped:
+            return RunResult(run.id, plan.pipeline, str(plan.interval), "CANCELLED", 130, 0.0, "stopped")
         if plan.on_limit != "queue":
             status = "SKIPPED" if plan.on_limit == "skip" else "FAILED"
             code = 0 if plan.on_limit == "skip" else 1
@@ -344,17 +377,22 @@ def _recorder(ledger: Ledger, plan: Plan, around: _Around) -> events.Listener:
     return record
 
 
+class _Signals(Stops):
+    """Lets SIGINT and SIGTERM stop a run, if this is the main thread."""
+
+    @contextmanager
+    def watching(self, executor: Executor) -> Iterator[None]:
+        with super().watching(executor), on_signals(self.stop):
+            yield
+
+
 @contextmanager
-def _stopping(executor: Executor) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop the executor while the block runs."""
+def on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at SIGINT and SIGTERM while the block runs, if this is the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        executor.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

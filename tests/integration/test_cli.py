@@ -148,9 +148,8 @@ def test_tables_and_schema_are_machine_readable(adelt):
 
 INSTALLED = set(importlib.metadata.packages_distributions())
 LIGHT = {"adelt", "typer", "shellingham", "annotated_doc"}
-DEFINED = LIGHT | set(
-    ["adelt_sources", "annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "uuid6", "yaml"]
-)
+MORE = "adelt_sources annotated_types pydantic pydantic_core typing_extensions typing_inspection uuid6 yaml"
+DEFINED = LIGHT | set(MORE.split())
 
 
 def imported(adelt, *arguments: str) -> tuple[set[str], int]:

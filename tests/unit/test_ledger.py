@@ -229,3 +229,25 @@ def test_history_reads_back(ledger):
     row = ledger.runs()[0]
     assert (row["status"], row["message"], row["inputs"]) == ("SUCCEEDED", "fine", {"n": 1})
     assert json.loads(row["lease_owner"])["pid"] == os.getpid()
+
+
+def _open(path, barrier, told):
+    barrier.wait()
+    try:
+        Ledger(path, new_id=new_id)
+        told.put("")
+    except sqlite3.Error as error:
+        told.put(str(error))
+
+
+def test_processes_that_begin_at_once_share_a_new_ledger(tmp_path):
+    context = multiprocessing.get_context("fork")
+    for number in range(20):
+        barrier, told = context.Barrier(8), context.Queue()
+        arguments = (tmp_path / f"{number}.sqlite", barrier, told)
+        processes = [context.Process(target=_open, args=arguments) for _ in range(8)]
+        for process in processes:
+            process.start()
+        assert [told.get(timeout=30) for _ in processes] == [""] * 8
+        for process in processes:
+            process.join()

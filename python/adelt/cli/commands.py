@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import definitions, doctor, export, ingest, replay, runs, sandbox, targets
+from adelt.cli import backfill, definitions, doctor, export, ingest, replay, runs, sandbox, targets
 from adelt.cli.app import app
 
 
@@ -10,6 +10,7 @@ def register() -> None:
     app.command()(definitions.plan)
     app.command()(runs.run)
     app.command()(runs.task)
+    app.command()(backfill.backfill)
     app.command()(ingest.ingest)
     app.command()(replay.replay)
     app.command()(runs.runs)

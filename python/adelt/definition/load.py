@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from adelt.definition.model import ACTIONS, Matrix, Pipeline
 from adelt.definition.source import Source, read
 from adelt.errors import AdeltError, DefinitionError, DefinitionErrors, InputError, did_you_mean
 
+M = TypeVar("M", bound=BaseModel)
 FOLDER = "pipelines"
 _SUFFIXES = (".yml", ".yaml")
 
@@ -48,14 +49,23 @@ def load(path: Path, project: Path) -> Definition:
         source = read(path, _shown(path, project))
     except DefinitionError as error:
         raise DefinitionErrors([error]) from error
-    try:
-        pipeline = Pipeline.model_validate(source.data)
-    except ValidationError as error:
-        raise DefinitionErrors(_problems(error, source)) from error
+    pipeline = validated(Pipeline, source)
     problems = check.problems(pipeline, source.where, lambda name: _peek(name, project))
     if problems:
         raise DefinitionErrors(sorted(problems, key=_line))
     return Definition(pipeline, source.path, hashlib.sha256(source.text.encode()).hexdigest())
+
+
+def validated(model: type[M], source: Source) -> M:
+    """What a file says, as a model.
+
+    Raises:
+        DefinitionErrors: Everything that does not fit, with its line.
+    """
+    try:
+        return model.model_validate(source.data)
+    except ValidationError as error:
+        raise DefinitionErrors(_problems(error, source, model)) from error
 
 
 def find(name: str, project: Path) -> Definition:
@@ -114,10 +124,10 @@ def _line(problem: AdeltError) -> tuple[int, int]:
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 else (0, 0)
 
 
-def _problems(error: ValidationError, source: Source) -> list[DefinitionError]:
+def _problems(error: ValidationError, source: Source, root: type[BaseModel]) -> list[DefinitionError]:
     found: dict[tuple[str, str], DefinitionError] = {}
     for item in error.errors(include_url=False):
-        problem = _problem(item, source)
+        problem = _problem(item, source, root)
         found.setdefault((problem.where, problem.what), problem)
     return sorted(_best(list(found.values())), key=_line)
 
@@ -131,12 +141,12 @@ def _best(problems: list[DefinitionError]) -> Iterator[DefinitionError]:
         seen[problem.where] = 1
 
 
-def _problem(item: Mapping[str, Any], source: Source) -> DefinitionError:
+def _problem(item: Mapping[str, Any], source: Source, root: type[BaseModel]) -> DefinitionError:
     loc: tuple[str | int, ...] = item["loc"]
     last = str(loc[-1]) if loc else ""
     kind = item["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(loc[:-1])
+        known = _keys_at(loc[:-1], root)
         return DefinitionError(
             f"unknown key `{last}`",
             where=source.where(loc, key=True),
@@ -183,9 +193,9 @@ def _words(expected: str) -> list[str]:
     return [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]
 
 
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
+def _keys_at(loc: tuple[str | int, ...], root: type[BaseModel]) -> list[str]:
     """The keys that the model at a place of the file knows."""
-    kinds: list[Any] = [Pipeline]
+    kinds: list[Any] = [root]
     for step in loc:
         kinds = [child for kind in kinds for child in _children(kind, step)] or kinds
     keys: list[str] = []

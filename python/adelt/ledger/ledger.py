@@ -3,14 +3,15 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from adelt.ledger.owner import Owner, is_alive, this_process
-from adelt.ledger.rows import Claimed, Done, Held, NewRun, NewTask, Operation
+from adelt.ledger.rows import Claimed, Done, Experience, Held, NewRun, NewTask, Operation
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_run (
@@ -41,11 +42,23 @@ CREATE TABLE IF NOT EXISTS asset (
   id TEXT NOT NULL, env TEXT NOT NULL, type TEXT NOT NULL, last_success TEXT NOT NULL, last_interval TEXT NOT NULL,
   run_id TEXT NOT NULL, PRIMARY KEY (env, id)
 );
+CREATE INDEX IF NOT EXISTS pipeline_run_backfill ON pipeline_run (backfill_id) WHERE backfill_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS backfill (
+  id TEXT PRIMARY KEY, env TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
+  created_at TEXT NOT NULL, completed_at TEXT, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS backfill_chunk (
+  backfill_id TEXT NOT NULL REFERENCES backfill (id), number INTEGER NOT NULL, pipeline TEXT NOT NULL,
+  interval_start TEXT NOT NULL, interval_end TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'PLANNED', run_id TEXT,
+  tries INTEGER NOT NULL DEFAULT 0, exit_code INTEGER, message TEXT NOT NULL DEFAULT '', started_at TEXT, completed_at TEXT,
+  PRIMARY KEY (backfill_id, number)
+);
 CREATE TABLE IF NOT EXISTS slot (
   pool TEXT NOT NULL, holder TEXT NOT NULL, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL, PRIMARY KEY (pool, holder)
 );
 """
-_VERSION = 1
+_VERSION = 2
+_LEASED = ("backfill", "pipeline_run", "task_run")  # tables whose rows a process holds while they are RUNNING
 _DIED = "the process died before it could say how it ended"
 WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline", "export")
 
@@ -72,11 +85,8 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._clock, self._new_id = path, clock, new_id
         self._owner = owner or this_process()
-        with self._connection() as con:
-            if con.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-                con.execute("PRAGMA journal_mode = WAL")
-                con.executescript(_SCHEMA)
-                con.execute(f"PRAGMA user_version = {_VERSION}")
+        if self._version() < _VERSION:
+            self._create()
 
     # runs
 
@@ -85,8 +95,8 @@ class Ledger:
 
         Runs whose process died are closed first.
         """
-        with self._transaction() as con:
-            self._close_dead(con)
+        with self.transaction() as con:
+            self.close_dead(con)
             live = con.execute(
                 "SELECT id, lease_owner FROM pipeline_run WHERE pipeline = ? AND env = ? AND status = 'RUNNING'"
                 " AND trigger <> 'task' ORDER BY created_at",
@@ -99,7 +109,7 @@ class Ledger:
 
     def ensure_run(self, run: NewRun) -> None:
         """Note a run that another engine conducts, unless it is known."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             row = con.execute("SELECT trigger FROM pipeline_run WHERE id = ?", (run.id,)).fetchone()
             if row is None:
                 self._insert_run(con, run)
@@ -112,7 +122,7 @@ class Ledger:
 
     def settle_run(self, run_id: str) -> None:
         """Give a run that another engine conducts the state of its tasks so far."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             states = [
                 row["status"]
                 for row in con.execute(
@@ -125,12 +135,12 @@ class Ledger:
                 if status in states or status == "SUCCEEDED":
                     con.execute(
                         "UPDATE pipeline_run SET status = ?, completed_at = ? WHERE id = ? AND trigger = 'task'",
-                        (status, self._now(), run_id),
+                        (status, self.now(), run_id),
                     )
                     return
 
     def _insert_run(self, con: sqlite3.Connection, run: NewRun) -> None:
-        now = self._now()
+        now = self.now()
         con.execute(
             "INSERT INTO pipeline_run (id, pipeline, key, spec_digest, code_version, env, trigger, interval_start,"
             " interval_end, inputs, status, created_at, started_at, backfill_id, parent_run_id, lease_owner, heartbeat_at)"
@@ -144,12 +154,12 @@ class Ledger:
 
     def finish_run(self, run_id: str, status: str, message: str = "") -> None:
         """Close a run."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute(
                 "UPDATE pipeline_run SET status = ?, message = ?, completed_at = ? WHERE id = ?",
-                (status, message, self._now(), run_id),
+                (status, message, self.now(), run_id),
             )
-            con.execute("DELETE FROM slot WHERE lease_owner = ?", (self._owner.to_text(),))
+            con.execute("DELETE FROM slot WHERE holder LIKE ? || '/%'", (run_id,))
 
     # tasks
 
@@ -163,8 +173,8 @@ class Ledger:
             force: Do it although it is done.
             if_changed: Do it although it is done if its definition has changed since.
         """
-        with self._transaction() as con:
-            self._close_dead(con)
+        with self.transaction() as con:
+            self.close_dead(con)
             running = con.execute(
                 "SELECT run_id, lease_owner FROM task_run WHERE key = ? AND status = 'RUNNING'", (task.key,)
             ).fetchone()
@@ -184,7 +194,7 @@ class Ledger:
     def _insert_task(
         self, con: sqlite3.Connection, task: NewTask, identity: str, attempt: int, status: str, message: str
     ) -> None:
-        now = self._now()
+        now = self.now()
         con.execute(
             "INSERT INTO task_run (id, run_id, pipeline, task, instance, matrix, kind, key, digest, env, attempt, status,"
             " message, started_at, completed_at, lease_owner, heartbeat_at)"
@@ -215,12 +225,12 @@ class Ledger:
 
     def note_task(self, task: NewTask, status: str, message: str) -> None:
         """Record a task that did not run: skipped, or done before."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             self._insert_task(con, task, self._new_id(), 0, status, message)
 
     def set_log(self, task_run_id: str, path: Path) -> None:
         """Say where a task's log is."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute("UPDATE task_run SET log_path = ? WHERE id = ?", (str(path), task_run_id))
 
     def finish_task(
@@ -235,7 +245,7 @@ class Ledger:
         operations: Iterable[Operation] = (),
     ) -> None:
         """Close a task with what it did; assets of successful operations get the run's interval."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = ?, exit_code = ?, message = ?, completed_at = ?, metrics = ?, outputs = ?"
                 " WHERE id = ?",
@@ -243,7 +253,7 @@ class Ledger:
                     status,
                     exit_code,
                     message,
-                    self._now(),
+                    self.now(),
                     _json(metrics or {}),
                     _json(outputs or {}),
                     task_run_id,
@@ -276,34 +286,64 @@ class Ledger:
             " FROM task_run t JOIN pipeline_run p ON p.id = t.run_id WHERE t.id = ?"
             " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success,"
             " last_interval = excluded.last_interval, run_id = excluded.run_id",
-            (operation.asset, self._now(), task_run_id),
+            (operation.asset, self.now(), task_run_id),
         )
 
     def task_died(self, run_id: str, instance: str, status: str, exit_code: int, message: str) -> None:
         """Close a task whose process ended without closing it itself."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = ?, exit_code = ?, message = ?, completed_at = ?"
                 " WHERE run_id = ? AND instance = ? AND status = 'RUNNING'",
-                (status, exit_code, message, self._now(), run_id, instance),
+                (status, exit_code, message, self.now(), run_id, instance),
             )
 
     def mark_warning(self, run_id: str, instance: str) -> None:
         """Make a failure that is allowed a warning."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = 'WARNING' WHERE run_id = ? AND instance = ? AND status = 'FAILED'",
                 (run_id, instance),
             )
 
+    def undone(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that nothing has done yet, or that are to be done again."""
+        with self.connection() as con:
+            rows = con.execute(
+                "SELECT w.value FROM json_each(?) w WHERE coalesce((SELECT t.status = 'SUCCEEDED' AND NOT t.forgotten"
+                " FROM task_run t WHERE t.key = w.value AND t.attempt > 0"
+                " ORDER BY t.started_at DESC, t.id DESC LIMIT 1), 0) = 0",
+                (json.dumps(list(keys)),),
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def experience(self, pipeline: str, environment: str) -> dict[str, Experience]:
+        """What tasks of a pipeline have taken so far, by task: the mean of their successes."""
+        with self.connection() as con:
+            rows = con.execute(
+                "SELECT task, count(*) AS n, avg((julianday(completed_at) - julianday(started_at)) * 86400) AS seconds,"
+                " json_group_array(json(coalesce(json_extract(metrics, '$.requests'), '{}'))) AS requests FROM task_run"
+                " WHERE pipeline = ? AND env = ? AND status = 'SUCCEEDED' AND attempt > 0 GROUP BY task",
+                (pipeline, environment),
+            ).fetchall()
+        found = {}
+        for row in rows:
+            total: Counter[str] = Counter()
+            for one in json.loads(row["requests"]):
+                total.update(one)
+            found[row["task"]] = Experience(
+                row["n"], row["seconds"], {api: count / row["n"] for api, count in total.items()}
+            )
+        return found
+
     def done(self, key: str) -> Done | None:
         """How a piece of work was done; None if it was not, or not successfully the last time."""
-        with self._connection() as con:
+        with self.connection() as con:
             return _done(con, key)
 
     def succeeded(self, pipeline: str, start: str, end: str, environment: str) -> bool:
         """Whether a pipeline's last run for an interval was a success."""
-        with self._connection() as con:
+        with self.connection() as con:
             row = con.execute(
                 "SELECT status FROM pipeline_run WHERE pipeline = ? AND interval_start = ? AND interval_end = ? AND env = ?"
                 " AND status <> 'SKIPPED' ORDER BY created_at DESC LIMIT 1",
@@ -313,7 +353,7 @@ class Ledger:
 
     def forget(self, environment: str) -> int:
         """Forget what was done in a warehouse that is gone; how many tasks that were."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             marks = ", ".join("?" * len(WAREHOUSE_KINDS))
             return con.execute(
                 f"UPDATE task_run SET forgotten = 1 WHERE env = ? AND forgotten = 0 AND kind IN ({marks})"
@@ -325,8 +365,8 @@ class Ledger:
 
     def heartbeat(self) -> None:
         """Renew every lease of this process."""
-        with self._transaction() as con:
-            for table in ("pipeline_run", "task_run"):
+        with self.transaction() as con:
+            for table in _LEASED:
                 con.execute(
                     f"UPDATE {table} SET heartbeat_at = ? WHERE lease_owner = ? AND status = 'RUNNING'",
                     (self._clock(), self._owner.to_text()),
@@ -338,7 +378,7 @@ class Ledger:
 
     def take_slot(self, pool: str, holder: str, limit: int) -> bool:
         """Take one of the places of a pool that pipelines share; False if they are all taken."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             for row in con.execute("SELECT * FROM slot WHERE pool = ?", (pool,)).fetchall():
                 if not is_alive(Owner.from_text(row["lease_owner"]), self._clock() - row["heartbeat_at"]):
                     con.execute("DELETE FROM slot WHERE pool = ? AND holder = ?", (pool, row["holder"]))
@@ -352,24 +392,25 @@ class Ledger:
 
     def free_slot(self, pool: str, holder: str) -> None:
         """Give a place back."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.execute("DELETE FROM slot WHERE pool = ? AND holder = ?", (pool, holder))
 
     def recover(self) -> int:
         """Close runs and tasks whose process died; how many there were."""
-        with self._transaction() as con:
-            return self._close_dead(con)
+        with self.transaction() as con:
+            return self.close_dead(con)
 
-    def _close_dead(self, con: sqlite3.Connection) -> int:
+    def close_dead(self, con: sqlite3.Connection) -> int:
+        """Close what dead processes hold, in a transaction."""
         closed = 0
-        for table in ("pipeline_run", "task_run"):
+        for table in _LEASED:
             for row in con.execute(
                 f"SELECT id, lease_owner, heartbeat_at FROM {table} WHERE status = 'RUNNING'"
             ).fetchall():
                 if not is_alive(Owner.from_text(row["lease_owner"]), self._clock() - row["heartbeat_at"]):
                     con.execute(
                         f"UPDATE {table} SET status = 'FAILED', message = ?, completed_at = ? WHERE id = ?",
-                        (_DIED, self._now(), row["id"]),
+                        (_DIED, self.now(), row["id"]),
                     )
                     closed += 1
         return closed
@@ -378,7 +419,7 @@ class Ledger:
 
     def runs(self, limit: int = 20, pipeline: str = "") -> list[dict[str, Any]]:
         """Runs, newest first."""
-        with self._connection() as con:
+        with self.connection() as con:
             rows = con.execute(
                 "SELECT p.*, (SELECT count(*) FROM task_run t WHERE t.run_id = p.id AND t.status = 'FAILED') AS failed_tasks,"
                 " (SELECT count(DISTINCT instance) FROM task_run t WHERE t.run_id = p.id) AS tasks"
@@ -389,7 +430,7 @@ class Ledger:
 
     def find_runs(self, prefix: str) -> list[dict[str, Any]]:
         """Runs whose id begins or ends with a text."""
-        with self._connection() as con:
+        with self.connection() as con:
             rows = con.execute(
                 "SELECT * FROM pipeline_run WHERE substr(id, 1, ?) = ? OR substr(id, -?) = ? ORDER BY created_at",
                 (len(prefix), prefix, len(prefix), prefix),
@@ -398,7 +439,7 @@ class Ledger:
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """Tasks of a run, every attempt, in the order they began."""
-        with self._connection() as con:
+        with self.connection() as con:
             rows = con.execute(
                 "SELECT * FROM task_run WHERE run_id = ? ORDER BY started_at, id", (run_id,)
             ).fetchall()
@@ -406,7 +447,7 @@ class Ledger:
 
     def operations(self, run_id: str) -> list[dict[str, Any]]:
         """Operations of a run's tasks."""
-        with self._connection() as con:
+        with self.connection() as con:
             rows = con.execute(
                 "SELECT o.*, t.instance FROM operation o JOIN task_run t ON t.id = o.task_run_id WHERE t.run_id = ?"
                 " ORDER BY o.id",
@@ -416,7 +457,7 @@ class Ledger:
 
     def last_cost(self, task: str, environment: str) -> int | None:
         """Bytes billed by the operations of the last success of a task; None if there is none that says so."""
-        with self._connection() as con:
+        with self.connection() as con:
             row = con.execute(
                 "SELECT sum(json_extract(o.details, '$.bytes_billed')) FROM operation o WHERE o.task_run_id ="
                 " (SELECT id FROM task_run WHERE task = ? AND env = ? AND status = 'SUCCEEDED' ORDER BY id DESC LIMIT 1)",
@@ -426,12 +467,33 @@ class Ledger:
 
     def assets(self) -> list[dict[str, Any]]:
         """Every asset with its last success."""
-        with self._connection() as con:
+        with self.connection() as con:
             return [_plain(row) for row in con.execute("SELECT * FROM asset ORDER BY env, id").fetchall()]
 
     # plumbing
 
-    def _now(self) -> str:
+    def _version(self) -> int:
+        with self.connection() as con:
+            return int(con.execute("PRAGMA user_version").fetchone()[0])
+
+    def _create(self) -> None:
+        """Make the tables. Under a lock: SQLite does not wait for others when it changes the journal's mode."""
+        from filelock import FileLock  # slow to import, and needed once in the life of a ledger
+
+        with FileLock(f"{self._path}.lock", timeout=60):
+            if self._version() == _VERSION:
+                return
+            with self.connection() as con:
+                con.execute("PRAGMA journal_mode = WAL")
+                con.executescript(_SCHEMA)
+                con.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def lease(self) -> tuple[str, float]:
+        """What a row says that this process holds: its owner, and when it was last heard of."""
+        return self._owner.to_text(), self._clock()
+
+    def now(self) -> str:
+        """The time as it is written down."""
         return (
             datetime.fromtimestamp(self._clock(), UTC)
             .isoformat(timespec="milliseconds")
@@ -439,7 +501,8 @@ class Ledger:
         )
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with."""
         con = sqlite3.connect(self._path, timeout=60, isolation_level=None)
         con.row_factory = sqlite3.Row
         try:
@@ -449,8 +512,9 @@ class Ledger:
             con.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as con:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection to write with: everything that the block does, or nothing."""
+        with self.connection() as con:
             con.execute("BEGIN IMMEDIATE")
             try:
                 yield con

@@ -82,6 +82,21 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Experience:
+    """What a task has taken so far.
+
+    Attributes:
+        runs: How often it succeeded.
+        seconds: Seconds of one success, in the mean.
+        requests: API to requests of one success, in the mean.
+    """
+
+    runs: int
+    seconds: float
+    requests: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Operation:
     """One thing that a task did to an asset: a table loaded, a model built, a test run.
 

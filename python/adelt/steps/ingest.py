@@ -120,5 +120,9 @@ def step(context: Context) -> StepResult:
         result.bytes,
         outputs={"rows": result.rows, "bytes": result.bytes},
         operations=(operation,),
-        metrics={"seconds": dict(result.seconds), "warnings": len(result.warnings)},
+        metrics={
+            "seconds": dict(result.seconds),
+            "warnings": len(result.warnings),
+            "requests": dict(result.requests),
+        },
     )

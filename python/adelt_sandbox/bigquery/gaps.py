@@ -4,6 +4,11 @@ import re
 from contextvars import ContextVar
 from typing import Any
 
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from adelt_sandbox.bigquery.trees import tree
+
 LOCATION: ContextVar[str] = ContextVar("location", default="US")  # of the job that is being done
 
 _DISTINCT = re.compile(
@@ -120,14 +125,9 @@ def _without_parentheses(body: Any) -> Any:
 
 
 def _ambiguous(sql: str) -> bool:
-    import sqlglot
-    from sqlglot import exp
-
     try:
-        tables = {
-            (table.db, table.name) for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table)
-        }
-    except sqlglot.errors.SqlglotError:
+        tables = {(table.db, table.name) for table in tree(sql).find_all(exp.Table)}
+    except SqlglotError:
         return True
     names = [name for _, name in tables]
     return len(names) != len(set(names))

@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+
+from adelt_sandbox.bigquery.trees import tree
 
 _FIXED = {"BIGINT": 8, "DOUBLE": 8, "DATE": 8, "BOOLEAN": 1, "TIMESTAMP WITH TIME ZONE": 8, "TIMESTAMP": 8}
 _DECIMAL_BYTES = 16
@@ -27,49 +28,49 @@ def scanned(sql: str, context: Any) -> int:
         context: The emulator's, with its catalog and engine.
     """
     try:
-        tree = sqlglot.parse_one(sql, read="bigquery")
+        statement = tree(sql)
     except SqlglotError:
         return 0
-    changes = isinstance(tree, exp.Merge | exp.Delete | exp.Update)
-    return sum(_table(tree, meta, context, whole=changes) for meta in _tables(tree, context, set()))
+    changes = isinstance(statement, exp.Merge | exp.Delete | exp.Update)
+    return sum(_table(statement, meta, context, whole=changes) for meta in _tables(statement, context, set()))
 
 
-def _tables(tree: exp.Expression, context: Any, seen: set[str]) -> Iterator[Any]:
+def _tables(statement: exp.Expression, context: Any, seen: set[str]) -> Iterator[Any]:
     """Every stored table that a statement names, through views."""
-    for table in tree.find_all(exp.Table):
+    for table in statement.find_all(exp.Table):
         meta = table.db and context.catalog.get_table(table.catalog, table.db, table.name)
         if not meta or (name := f"{meta.dataset_id}.{meta.table_id}") in seen:
             continue
         seen.add(name)
         if meta.table_type == "VIEW":
             with contextlib.suppress(SqlglotError):
-                yield from _tables(sqlglot.parse_one(meta.view_query, read="bigquery"), context, seen)
+                yield from _tables(tree(meta.view_query), context, seen)
         else:
             yield meta
 
 
-def _table(tree: exp.Expression, meta: Any, context: Any, *, whole: bool) -> int:
+def _table(statement: exp.Expression, meta: Any, context: Any, *, whole: bool) -> int:
     from bqemulator.storage.sql_identifiers import quoted_table_ref
 
     name = quoted_table_ref(meta.project_id, meta.dataset_id, meta.table_id)
     columns = {row[0]: row[1] for row in context.engine.execute(f"DESCRIBE {name}").fetchall()}
-    named = {column.name for column in tree.find_all(exp.Column)}
-    if whole or tree.find(exp.Star):
+    named = {column.name for column in statement.find_all(exp.Column)}
+    if whole or statement.find(exp.Star):
         named = set(columns)
     sizes = [_size(column, type_) for column, type_ in columns.items() if column in named]
     partition = meta.time_partitioning.field if meta.time_partitioning else None
-    where = _pruned(tree, partition) if partition else "TRUE"
+    where = _pruned(statement, partition) if partition else "TRUE"
     found = context.engine.execute(
         f"SELECT sum({' + '.join(sizes) or '0'}) FROM {name} WHERE {where}"
     ).fetchone()
     return int(found[0] or 0)
 
 
-def _pruned(tree: exp.Expression, partition: str) -> str:
+def _pruned(statement: exp.Expression, partition: str) -> str:
     """The bounds on a partition column that are literals, as DuckDB reads them."""
     bounds = {
         bound.transform(_bare).sql(dialect="duckdb")
-        for bound in tree.find_all(*_BOUNDS)
+        for bound in statement.find_all(*_BOUNDS)
         if isinstance(bound.this, exp.Column) and bound.this.name == partition and _is_literal(bound)
     }
     return " AND ".join(sorted(bounds)) or "TRUE"

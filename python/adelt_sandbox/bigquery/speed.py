@@ -4,22 +4,31 @@ Nothing here changes an answer for what the sandbox offers: no row access polici
 no materialized views, no routines.
 """
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-_COMMENTS = re.compile(r"^(\s|/\*.*?\*/|--[^\n]*\n)+", re.DOTALL)
+from sqlglot.errors import SqlglotError
+
+from adelt_sandbox.bigquery.trees import COMMENTS, Shared, tree
+
 _MOST = 4096  # texts to remember
 
 
 def apply() -> None:
     """Patch the emulator."""
+    import bqemulator.catalog.ddl_sync as ddl_sync
+    import bqemulator.jobs.ddl_result as ddl_result
     import bqemulator.jobs.executor as executor
+    import bqemulator.sql.catalog_schema as catalog_schema
     import bqemulator.sql.inner_query as inner
 
-    # What a statement is follows from its text.
+    for reader in (ddl_sync, ddl_result, catalog_schema):
+        reader.sqlglot = Shared()
+    executor._parse_for_classification = _parsed
+    # What follows from the text alone.
     executor.classify_statement_type = lru_cache(_MOST)(executor.classify_statement_type)
+    executor.rewrite_table_refs = lru_cache(_MOST)(executor.rewrite_table_refs)
     for name, words in {
         "sync_created_schema": ("create schema",),
         "sync_created_table": ("create table", "create or replace table"),
@@ -54,7 +63,7 @@ def _remember_translations() -> None:
     kept: dict[tuple[str, str], Any] = {}
 
     def translate(self: Any, sql: str, *, schema: Any = None, caller: Any = None, **more: Any) -> Any:
-        sql = _COMMENTS.sub("", sql)  # says which run asks, and so would make each text another
+        sql = COMMENTS.sub("", sql)  # says which run asks, and so would make each text another
         key = sql, repr(schema)
         if key not in kept:
             if len(kept) >= _MOST:
@@ -85,8 +94,15 @@ def _only_with(word: str, function: Callable[..., str]) -> Callable[..., str]:
 
 
 def _begins(sql: str, words: tuple[str, ...]) -> bool:
-    text = " ".join(_COMMENTS.sub("", sql[:2000]).lower().split()[:4])
+    text = " ".join(COMMENTS.sub("", sql[:2000]).lower().split()[:4])
     return text.startswith(words)
+
+
+def _parsed(sql: str) -> Any:
+    try:
+        return tree(sql)
+    except SqlglotError:
+        return None
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -1,0 +1,135 @@
+"""Do the chunks of a backfill, several at a time, in this process; each one is a run of its own in the ledger."""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from adelt.backfill.plan import BackfillPlan, PlannedChunk
+from adelt.engine import RunRequest, Stops, heartbeat, on_signals, run_pipeline
+from adelt.errors import AdeltError
+from adelt.ledger import Ledger
+from adelt.ledger.backfills import Backfill, Backfills
+from adelt.run import events
+from adelt.run.workers import Workers
+from adelt.settings import Settings
+
+DONE = ("SUCCEEDED", "WARNING")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one chunk ended.
+
+    Attributes:
+        chunk: The chunk.
+        status: SUCCEEDED, WARNING, FAILED or CANCELLED.
+        exit_code: 0, 1 (a retry may help), 2 (it cannot) or 130 (stopped).
+        run_id: Its run; None if it could not begin.
+        message: What went wrong.
+        seconds: How long it took.
+    """
+
+    chunk: PlannedChunk
+    status: str
+    exit_code: int
+    run_id: str | None
+    message: str
+    seconds: float
+
+
+def conduct(
+    here: Settings,
+    ledger: Ledger,
+    backfill: Backfill,
+    plan: BackfillPlan,
+    workers: Workers | None,
+    listener: events.Listener,
+    on_end: Callable[[Ended], None],
+) -> int:
+    """Do what is missing of a backfill that this process holds.
+
+    A chunk that fails leaves the others alone; SIGINT and SIGTERM end it in good order. What was done stays done, also after
+    a kill: a chunk that was at work then is missing.
+
+    Args:
+        here: Settings.
+        ledger: The ledger.
+        backfill: What is recorded of it.
+        plan: The same plan that was recorded.
+        workers: Where tasks are forked.
+        listener: Called with every event of every run, from several threads.
+        on_end: Called with every chunk that has ended.
+
+    Returns:
+        Exit code: 0 if every chunk succeeded, 1 if a retry may help, 2 if it cannot, 130 if it was stopped.
+    """
+    stops, store = Stops(), Backfills(ledger)
+    states = {chunk.number: chunk.status for chunk in backfill.chunks}
+    codes: dict[int, int] = {}
+    missing = {chunk.number for chunk in backfill.missing}
+    waiting = [chunk for chunk in plan.chunks if chunk.number in missing]
+    ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+    lock = threading.Lock()
+
+    def tell(event: events.Event) -> None:
+        with lock:
+            listener(event)
+
+    def work(chunk: PlannedChunk) -> None:
+        request = RunRequest(
+            chunk.definition,
+            chunk.interval,
+            chunk.inputs,
+            chunk.select,
+            trigger="backfill",
+            workers=workers,
+            backfill=backfill.id,
+            runs=max(plan.spec.parallel, chunk.definition.pipeline.concurrency.runs),
+            stops=stops,
+        )
+        try:
+            done = run_pipeline(here, request, [tell])
+            result = Ended(chunk, done.status, done.exit_code, done.run_id, done.message, done.seconds)
+        except AdeltError as error:
+            result = Ended(chunk, "FAILED", error.exit_code, None, str(error), 0.0)
+        except BaseException as error:
+            result = Ended(chunk, "FAILED", 1, None, f"{type(error).__name__}: {error}", 0.0)
+        ended.put(result)
+
+    active = 0
+    with heartbeat(ledger), on_signals(stops.stop):
+        while True:
+            for chunk in _ready(waiting, states, plan.spec.parallel - active) if not stops.stopped else ():
+                waiting.remove(chunk)
+                store.chunk_begins(backfill.id, chunk.number)
+                threading.Thread(target=work, args=(chunk,), daemon=True).start()
+                active += 1
+            if not active:
+                break
+            result = ended.get()
+            active -= 1
+            number = result.chunk.number
+            states[number], codes[number] = result.status, result.exit_code
+            store.chunk_ends(
+                backfill.id, number, result.status, result.run_id, result.exit_code, result.message
+            )
+            on_end(result)
+        code = _exit_code(states, codes, stopped=stops.stopped)
+        left = sum(state not in DONE for state in states.values())
+        status = {0: "SUCCEEDED", 130: "CANCELLED"}.get(code, "FAILED")
+        store.finish(backfill.id, status, f"{left} of {len(states)} chunks are missing" if left else "")
+    return code
+
+
+def _ready(waiting: Sequence[PlannedChunk], states: Mapping[int, str], places: int) -> list[PlannedChunk]:
+    ready = [chunk for chunk in waiting if all(states[number] in DONE for number in chunk.after)]
+    return ready[: max(0, places)]
+
+
+def _exit_code(states: Mapping[int, str], codes: Mapping[int, int], *, stopped: bool) -> int:
+    if all(state in DONE for state in states.values()):
+        return 0
+    if stopped:
+        return 130
+    return 2 if codes and all(code in (0, 2) for code in codes.values()) else 1
