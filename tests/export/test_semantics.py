@@ -71,6 +71,14 @@ def test_a_failure_reaches_as_far_as_locally(middle, last, allowed, full, failin
     compare(build(data), {"full": full, "days": 7}, failing)
 
 
+def test_many_ways_to_a_task_are_not_walked_one_by_one():
+    names = [f"t{index}" for index in range(60)]
+    tasks = {name: {"run": "x", "needs": names[:index]} for index, name in enumerate(names)}
+    tasks["t59"]["if"] = "failure"
+    made = build({"version": 1, "name": "made", "tasks": tasks})
+    compare(made, {}, {"t0"})
+
+
 def compare(definition, inputs, failing):
     wanted = locally(definition, inputs, failing)
     order = list(kept(definition.pipeline))

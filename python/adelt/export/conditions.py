@@ -5,7 +5,7 @@ failure reaches it, however far above they are.
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from adelt.definition import templates
@@ -45,7 +45,7 @@ def starts_if(pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], task: st
     if condition == "always":
         return ""
     if condition == "failure":
-        return _any(_reaches(pipeline, needs, list(needs[task]), language)) or language.never
+        return _any(_reaches(pipeline, needs, needs[task], language)) or language.never
     parts = [language.good(need) for need in needs[task]]
     if condition != "success":
         parts.insert(0, language.holds(condition))
@@ -53,21 +53,23 @@ def starts_if(pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], task: st
 
 
 def _reaches(
-    pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], tasks: list[str], language: Language
+    pipeline: Pipeline, needs: Mapping[str, tuple[str, ...]], tasks: Iterable[str], language: Language
 ) -> list[str]:
     """Conditions, any of which says that a failure has reached one of these tasks."""
-    found: list[str] = []
-    for name in tasks:
+    through: dict[str, list[str]] = {}  # what reaches a task's end; tasks come after what they need
+    wanted = set(tasks)
+    for name in needs:
         task = pipeline.tasks[name]
-        if not task.allow_failure:
-            found.append(language.failed(name))
-        if task.condition in ("always", "failure"):
-            continue
-        above = _reaches(pipeline, needs, list(needs[name]), language)
-        if above and task.condition != "success":
-            above = [f"({language.holds(task.condition)}) and ({_any(above)})"]
-        found += above
-    return list(dict.fromkeys(found))
+        found = [] if task.allow_failure else [language.failed(name)]
+        if task.condition not in ("always", "failure"):
+            above = list(dict.fromkeys(one for need in needs[name] for one in through[need]))
+            if above and task.condition != "success":
+                above = [f"({language.holds(task.condition)}) and ({_any(above)})"]
+            found += above
+        through[name] = list(dict.fromkeys(found))
+        if wanted <= through.keys():
+            break
+    return list(dict.fromkeys(one for name in tasks for one in through[name]))
 
 
 def _any(parts: list[str]) -> str:

@@ -136,10 +136,10 @@ class _Exporter:
 
     def _instant(self) -> str:
         zone = self._zone()
-        return (
-            f"{{{{ inputs.{AT} ?? ((trigger.date ?? execution.startDate) | "
-            f"""date("yyyy-MM-dd'T'HH:mm:ssXXX", timeZone="{zone}")) }}}}"""
+        date = (
+            f"""(trigger.date ?? execution.startDate) | date("yyyy-MM-dd'T'HH:mm:ssXXX", timeZone="{zone}")"""
         )
+        return f"{{{{ (inputs.{AT} ?? '') is empty ? ({date}) : inputs.{AT} }}}}"
 
     def _zone(self) -> str:
         zones = list(dict.fromkeys(schedule.timezone for schedule in self._pipeline.schedule)) or ["UTC"]

@@ -321,7 +321,13 @@ class _Exporter:
         return f"${{{{ {found} }}}}" if found else None
 
     def _above(self, name: str) -> set[str]:
-        return {one for need in self._needs[name] for one in (need, *self._above(need))}
+        found: set[str] = set()
+        waiting = list(self._needs[name])
+        while waiting:
+            if (need := waiting.pop()) not in found:
+                found.add(need)
+                waiting += self._needs[need]
+        return found
 
     def _matrix(self, name: str) -> tuple[o.Matrix | None, dict[str, str]]:
         task = self._pipeline.tasks[name]

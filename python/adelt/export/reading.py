@@ -189,7 +189,7 @@ def dbt_action(commands: list[str]) -> dict[str, Any] | None:
 
 def made_valid(reading: Reading, known: Collection[str] = ()) -> Reading:
     """Leave out what `adelt validate` would not take, and say so."""
-    for _ in range(100):
+    for _ in range(1000):  # each turn leaves something out
         fault = _fault(reading.definition, known)
         if fault is None:
             return reading
