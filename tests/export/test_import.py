@@ -102,6 +102,21 @@ def test_a_pipeline_of_orchestra(project):
         assert word in told, word
 
 
+def test_what_is_listed_stays_in_its_comment(project):
+    flow = yaml.safe_load(FLOW)
+    flow["tasks"] = [
+        {
+            "id": "a",
+            "type": "io.kestra.plugin.scripts.shell.Commands",
+            "commands": ["x"],
+            "runIf": "{{ a\nname: b }}",
+        }
+    ]
+    found = reading.read("kestra", yaml.safe_dump(flow), "f.yml")
+    assert loaded(found, project).name == "taxi_load"
+    assert "task a: its condition `{{ a name: b }}`" in found.lost
+
+
 def test_files_of_our_own_are_not_read_back():
     for engine in ("kestra", "orchestra"):
         text = f"# Written by `adelt export {engine}` from pipelines/x.yml; do not edit.\n"

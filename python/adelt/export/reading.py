@@ -38,8 +38,9 @@ class Reading:
 
     def lose(self, what: str) -> None:
         """Note something that is not taken over, once."""
-        if what not in self.lost:
-            self.lost.append(what)
+        line = " ".join(what.split())  # it may quote a text of several lines, and stands in a comment
+        if line not in self.lost:
+            self.lost.append(line)
 
     def placeholder(self, name: str, why: str) -> None:
         """Let a task stand in the graph, disabled, because what it does is not taken over."""
