@@ -92,6 +92,9 @@ class _Exporter:
         tasks = [self._dag_task(name) for name in self._needs]
         tasks += [self._dag_task(name) for name, task in pipeline.tasks.items() if not task.enabled]
         self._limits()
+        for name, spec in pipeline.inputs.items():
+            if any(mark in str(spec.default) for mark in ("{{", "{%", "{#")):
+                self._note("missing", f"inputs.{name}", "Kestra would read its default as an expression")
         flow = k.Flow(
             id=pipeline.name,
             namespace=self._config.namespace,

@@ -142,7 +142,7 @@ class _Exporter:
                 self._note(
                     "missing",
                     f"inputs.{name}",
-                    "the default has a quote, a backslash or a line break, which break the JSON it is put into",
+                    "the default has a quote, a backslash, a line break or ${{, which break the JSON it is put into",
                 )
             if (
                 spec.enum is not None
@@ -343,7 +343,7 @@ class _Exporter:
                 self._note(
                     "missing",
                     f"tasks.{name}.matrix",
-                    f"`{unsafe[0]}` has a quote, a backslash or a line break, which break the JSON it is put into; "
+                    f"`{unsafe[0]}` has a quote, a backslash, a line break or ${{{{, which break the JSON it is put into; "
                     "the task is paused",
                 )
                 return None, {}
