@@ -31,12 +31,14 @@ check: setup  ## linters, types, boundaries, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint dbt/models dbt/snapshots dbt/tests
 	@$(BIN)/adelt generate --check
+	@$(BIN)/adelt export --check
 
 format: setup  ## format Python and SQL
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-generate: setup  ## write what is generated from the declarations (dbt sources, JSON schema, reference)
+generate: setup  ## write what is generated from the declarations (dbt sources, JSON schema, reference, exports)
 	@$(BIN)/adelt generate
+	@$(BIN)/adelt export
 
 bench: setup  ## measure speed and memory, side by side with DuckDB alone (minutes; needs 6 GB of disk)
 	@$(BIN)/python -m benchmarks

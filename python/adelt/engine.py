@@ -17,6 +17,7 @@ from adelt.definition.templates import as_text, slug
 from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
+from adelt.plan.command import task_words
 from adelt.run import Executor, events
 from adelt.run.process import Command
 from adelt.run.workers import Workers
@@ -299,13 +300,14 @@ def task_command(
 ) -> list[str]:
     """The command line that does one task; every engine calls the same."""
     # -P: the project folder holds `dlt` and `dbt`, which must not be found before the installed packages.
-    words = [sys.executable, "-P", "-m", "adelt", "task", f"{plan.pipeline}.{task.task}"]
-    for name, value in task.item.items():
-        words += ["--matrix", f"{name}={as_text(value)}"]
-    words += ["--interval", str(plan.interval), "--run-id", run_id]
-    for name, value in plan.inputs.items():
-        if value is not None:
-            words += ["-i", f"{name}={_input_text(value)}"]
+    words = [sys.executable, "-P", "-m", "adelt"]
+    words += task_words(
+        f"{plan.pipeline}.{task.task}",
+        item={name: as_text(value) for name, value in task.item.items()},
+        when=("--interval", str(plan.interval)),
+        run_id=run_id,
+        inputs={name: _input_text(value) for name, value in plan.inputs.items() if value is not None},
+    )
     words += ["--force"] if force else []
     words += ["--if-changed"] if if_changed else []
     return words

@@ -128,6 +128,11 @@ def schema_prefix() -> str:
     return os.environ.get("ADELT_SCHEMA_PREFIX", "")
 
 
+def orchestra_endpoint() -> str:
+    """Where outputs are sent under Orchestra, if not to its own server (ADELT_ORCHESTRA_ENDPOINT); else empty."""
+    return os.environ.get("ADELT_ORCHESTRA_ENDPOINT", "")
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process to start: this one's and `extra`."""
     return {**os.environ, **extra}

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -48,6 +48,7 @@ class TaskRequest:
         run_id: The run it belongs to.
         force: Do it although it is done.
         if_changed: Do it although it is done if its definition has changed since.
+        outputs: Outputs of earlier tasks that the engine hands on, as `task.name`; they go before those of the ledger.
     """
 
     definition: Definition
@@ -58,6 +59,7 @@ class TaskRequest:
     run_id: str
     force: bool = False
     if_changed: bool = False
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class TaskResult:
         run_id: The run; for DONE the run that did it.
         log: The log file; empty if nothing ran.
         error: The whole error, if there was one.
+        outputs: What it hands on to later tasks.
     """
 
     task: str
@@ -81,6 +84,7 @@ class TaskResult:
     run_id: str
     log: str = ""
     error: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskResult:
@@ -154,13 +158,25 @@ def _find(request: TaskRequest, made: Plan, ledger: Ledger) -> PlannedTask:
 
 
 def _expanded(request: TaskRequest, made: Plan, group: Group, ledger: Ledger) -> tuple[PlannedTask, ...]:
-    return plan.instances(request.definition, made, group, outputs_of(ledger, made)) or ()
+    return plan.instances(request.definition, made, group, _outputs(request, made, ledger)) or ()
+
+
+def _outputs(request: TaskRequest, made: Plan, ledger: Ledger) -> dict[str, Any]:
+    """Outputs of earlier tasks: those of the ledger, and those that the engine hands on."""
+    result = outputs_of(ledger, made)
+    for name, text in request.outputs.items():
+        task, dot, key = name.partition(".")
+        if not dot or task not in request.definition.pipeline.tasks or not key.isidentifier():
+            known = [f"{task}.NAME" for task in request.definition.pipeline.tasks]
+            raise InputError(f"`{name}` is no output", where="--output", fix=did_you_mean(name, known))
+        result[task] = {**result.get(task, {}), key: _json_or_text(text)}
+    return result
 
 
 def _not_ours(task: PlannedTask, claim: Done | Held) -> TaskResult:
     if isinstance(claim, Done):
         message = f"done by run {claim.run_id} at {claim.completed_at}"
-        return TaskResult(task.id, "DONE", 0, message, claim.run_id)
+        return TaskResult(task.id, "DONE", 0, message, claim.run_id, outputs=claim.outputs)
     message = f"run {claim.run_id} (process {claim.pid}) is doing it now"
     return TaskResult(task.id, "FAILED", BUSY, message, claim.run_id, error=message)
 
@@ -216,7 +232,7 @@ def _perform(
         outputs=outputs,
         operations=operations,
     )
-    result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text)
+    result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs)
     reporter.finished(result, done)
     return result
 
@@ -241,7 +257,7 @@ def _context(
         task,
         secrets=known,
         run={"id": request.run_id, "pipeline": made.pipeline, "task": task.id, "attempt": claim.attempt},
-        outputs=outputs_of(ledger, made),
+        outputs=_outputs(request, made, ledger),
     )
     return Context(
         settings=here,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from adelt.errors import InputError
@@ -80,6 +80,20 @@ def parse_interval(text: str, where: str = "") -> Interval:
             fix="write START/END, END not included, like 2026-01-01/2026-01-02",
         )
     return Interval(parse_day(start, where), parse_day(end, where))
+
+
+def parse_instant(text: str, where: str = "") -> datetime:
+    """Read an instant such as `2026-01-02T05:00:00+01:00`; a zone in brackets behind it is left out.
+
+    Raises:
+        InputError: It is not an instant.
+    """
+    try:
+        return datetime.fromisoformat(re.sub(r"\[[^\]]*\]$", "", text.strip()))
+    except ValueError as error:
+        raise InputError(
+            f"`{text}` is not an instant", where=where, fix="write it like 2026-01-02T05:00:00+01:00"
+        ) from error
 
 
 def parse_duration(text: str) -> timedelta:

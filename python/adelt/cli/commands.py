@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import backfill, definitions, doctor, ingest, replay, runs, sandbox, targets
+from adelt.cli import backfill, definitions, doctor, export, ingest, replay, runs, sandbox, targets
 from adelt.cli.app import app
 
 
@@ -19,6 +19,8 @@ def register() -> None:
     app.command()(definitions.tables)
     app.command()(definitions.schema)
     app.command()(definitions.generate)
+    app.command()(export.export)
+    app.command("import")(export.import_)
     app.command()(sandbox.query)
     app.command()(sandbox.sandbox)
     app.command()(sandbox.demo)

@@ -61,3 +61,18 @@ def intervals(
             raise InputError("--from and --to belong together", fix="give both; both days are included")
         return window.split(window.parse_day(first, "--from"), window.parse_day(last, "--to"), every)
     return [window.latest_complete(datetime.now(UTC).date(), every)]
+
+
+def task_interval(pipeline: "Pipeline", interval: str | None, at: str | None) -> Interval:
+    """The interval of one task: what is said, or the last one that was over on the day of an instant.
+
+    The day is that of the text as written, in its own time zone: an engine writes the instant in the zone of its schedule.
+
+    Raises:
+        InputError: Neither is given, or one is not what it must be.
+    """
+    if interval:
+        return window.parse_interval(interval, "--interval")
+    if at:
+        return window.latest_complete(window.parse_instant(at, "--at").date(), pipeline.interval.every)
+    raise InputError("no interval is given", fix="add --interval START/END, or --at INSTANT")

@@ -101,7 +101,13 @@ def _check_cost(
 
 def task(
     name: Annotated[str, typer.Argument(metavar="PIPELINE.TASK", help="The task.")],
-    interval: Annotated[str, typer.Option("--interval", help="START/END, END not included.")],
+    interval: Annotated[
+        str | None, typer.Option("--interval", help="START/END, END not included; goes before --at.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="An instant; the last interval that was over on its day, as written."),
+    ] = None,
     run_id: Annotated[
         str, typer.Option("--run-id", help="The run it belongs to; a new one by default.")
     ] = "",
@@ -109,6 +115,13 @@ def task(
         list[str] | None, typer.Option("--matrix", help="The matrix item, key=value. Repeatable.")
     ] = None,
     inputs: Inputs = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option("--output", help="An output of an earlier task, task.name=value. Repeatable."),
+    ] = None,
+    publish: Annotated[
+        str, typer.Option("--publish", help="Hand outputs to the engine: kestra or orchestra.")
+    ] = "",
     force: Force = False,
     if_changed: IfChanged = False,
     target: TargetOption = None,
@@ -116,23 +129,28 @@ def task(
 ) -> None:
     """Do one task of a pipeline, as every engine does: exit code 0 done, 1 retry, 2 do not retry."""
     from adelt import definition, ids, settings
+    from adelt import publish as publishing
+    from adelt.cli.intervals import task_interval
     from adelt.taskrun import TaskRequest, run_task
-    from adelt.window import parse_interval
 
+    publishing.check(publish)
     handover = settings.take_handover()
     here = settings.load(target)
     pipeline, dot, task_name = name.rpartition(".")
     if not dot or not pipeline:
         raise InputError(f"`{name}` is not PIPELINE.TASK", fix="for example dv360_reports.ingest")
+    loaded = definition.find(pipeline, here.project)
+    span = task_interval(loaded.pipeline, interval, at)
     settings.export_settings(here)
     result = run_task(
         here,
         TaskRequest(
-            definition=definition.find(pipeline, here.project),
+            definition=loaded,
             task=task_name,
             item=pairs(matrix, "--matrix"),
-            interval=parse_interval(interval, "--interval"),
+            interval=span,
             inputs=pairs(inputs, "-i"),
+            outputs=pairs(outputs, "--output"),
             run_id=run_id or ids.new_id(),
             force=force,
             if_changed=if_changed,
@@ -143,6 +161,8 @@ def task(
         print_json(result)
     else:
         print(f"{result.task}: {result.status.lower()}" + (f", {result.message}" if result.message else ""))
+    if publish and not result.exit_code:
+        publishing.publish(publish, result.outputs)
     if result.exit_code:
         sys.stdout.flush()
         raise typer.Exit(result.exit_code)

@@ -77,6 +77,15 @@ def read(path: Path, shown: str) -> Source:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(f"the file cannot be read: {error}", where=shown) from error
+    return parse(text, shown)
+
+
+def parse(text: str, shown: str) -> Source:
+    """Read YAML text, a mapping.
+
+    Raises:
+        DefinitionError: It is not YAML, no mapping, or has a key twice.
+    """
     loader = _Loader(text)
     try:
         root = loader.get_single_node()

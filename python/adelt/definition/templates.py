@@ -101,6 +101,17 @@ def references(text: str) -> Iterator[Reference]:
         yield _reference(match)
 
 
+def paths(value: Any) -> list[tuple[str, ...]]:
+    """The names that a value's templates use; lists and mappings are searched through and through."""
+    if isinstance(value, str):
+        return [reference.path for reference in references(value)]
+    if isinstance(value, Mapping):
+        return [path for item in value.values() for path in paths(item)]
+    if isinstance(value, list | tuple):
+        return [path for item in value for path in paths(item)]
+    return []
+
+
 def _reference(match: re.Match[str]) -> Reference:
     path, *filters = (part.strip() for part in match[1].split("|"))
     if not _PATH.fullmatch(path):

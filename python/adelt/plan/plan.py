@@ -160,7 +160,6 @@ def make_plan(
             fix="choose a later interval",
         )
     window = _window(interval, lookback, pipeline.interval.start)
-    kept = _kept(pipeline, select)
     return Plan(
         pipeline=pipeline.name,
         interval=interval,
@@ -169,7 +168,7 @@ def make_plan(
         environment=environment,
         groups=tuple(
             _group(definition, name, needs, interval, window, values, environment)
-            for name, needs in kept.items()
+            for name, needs in kept(pipeline, select).items()
         ),
         limit=pipeline.concurrency.tasks,
         group=pipeline.concurrency.group,
@@ -219,12 +218,20 @@ def rendered(
 def secrets_of(definition: Definition, task: str) -> list[str]:
     """Names of the secrets that a task refers to."""
     spec = definition.pipeline.tasks[task]
-    paths = _paths([spec.action, spec.env, definition.pipeline.env])
+    paths = templates.paths([spec.action, spec.env, definition.pipeline.env])
     return sorted({path[1] for path in paths if path[0] == "secrets" and len(path) > 1})
 
 
-def _kept(pipeline: Pipeline, select: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Tasks that run, in order, with their needs; a disabled task hands its own needs to those who need it."""
+def kept(pipeline: Pipeline, select: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Tasks that run, in order, with their needs; a disabled task hands its own needs to those who need it.
+
+    Args:
+        pipeline: The pipeline.
+        select: Names of tasks to keep; empty keeps all.
+
+    Raises:
+        InputError: There is no such task.
+    """
     for name in select:
         if name not in pipeline.tasks:
             raise InputError(
@@ -241,15 +248,15 @@ def _kept(pipeline: Pipeline, select: tuple[str, ...]) -> dict[str, tuple[str, .
         order += ready
         sorter.done(*ready)
     through: dict[str, tuple[str, ...]] = {}
-    kept: dict[str, tuple[str, ...]] = {}
+    result: dict[str, tuple[str, ...]] = {}
     for name in order:
         task = pipeline.tasks[name]
         needs = tuple(dict.fromkeys(n for need in task.needs for n in through.get(need, (need,))))
         if task.enabled and (not select or name in select):
-            kept[name] = needs
+            result[name] = needs
         else:
             through[name] = needs
-    return kept
+    return result
 
 
 def _group(
@@ -383,18 +390,8 @@ def _relevant(pipeline: Pipeline, task: Task, inputs: Mapping[str, Any]) -> Mapp
         return inputs
     # The lists of a matrix are not among them: they decide which items there are, and an item's values are in its key.
     parts: list[Any] = [task.action, task.env, pipeline.env, pipeline.interval.lookback]
-    names = {path[1] for path in _paths(parts) if path[0] == "inputs" and len(path) > 1}
+    names = {path[1] for path in templates.paths(parts) if path[0] == "inputs" and len(path) > 1}
     return {name: value for name, value in inputs.items() if name in names}
-
-
-def _paths(value: Any) -> list[tuple[str, ...]]:
-    if isinstance(value, str):
-        return [reference.path for reference in templates.references(value)]
-    if isinstance(value, Mapping):
-        return [path for item in value.values() for path in _paths(item)]
-    if isinstance(value, list | tuple):
-        return [path for item in value for path in _paths(item)]
-    return []
 
 
 def _hash(value: Any) -> str:

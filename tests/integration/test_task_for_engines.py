@@ -1,0 +1,150 @@
+"""What engines need of `adelt task`: an instant instead of an interval, outputs handed in and out."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import typer
+
+from adelt import publish
+from adelt.cli import intervals, runs
+from adelt.definition.model import Pipeline
+from adelt.errors import AdeltError, InputError
+
+PIPELINE = """
+version: 1
+name: handed
+interval: {every: EVERY}
+tasks:
+  find: {run: "echo 'tables=[\\"a\\", \\"b\\"]' > $ADELT_OUTPUT"}
+  each:
+    needs: [find]
+    matrix: {table: "{{ tasks.find.outputs.tables }}"}
+    run: [echo, "{{ matrix.table }} {{ interval.start | date }} {{ tasks.find.outputs.bucket }}"]
+"""
+FAILING = "{version: 1, name: failing, tasks: {find: {run: 'echo x=1 > $ADELT_OUTPUT; exit 1'}}}"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/handed.yml").write_text(PIPELINE.replace("EVERY", "day"))
+    monkeypatch.setenv("ADELT_PROJECT", str(tmp_path))
+    monkeypatch.setenv("ADELT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ADELT_TARGET", "local")
+    monkeypatch.setenv("ADELT_WAREHOUSE", str(tmp_path / "warehouse.duckdb"))
+    return tmp_path
+
+
+def task(name, **options):
+    given = {"interval": None, "at": None, "run_id": "r1", "matrix": None, "inputs": None, "outputs": None}
+    given |= {"publish": "", "force": False, "if_changed": False, "target": None, "as_json": False}
+    runs.task(name, **{**given, **options})
+
+
+@pytest.mark.parametrize(
+    ("every", "at", "wanted"),
+    [
+        ("day", "2026-03-01T00:00:00+01:00", "2026-02-28/2026-03-01"),
+        ("day", "2026-03-01T23:59:59-05:00", "2026-02-28/2026-03-01"),
+        ("day", "2024-03-01T05:00:00Z", "2024-02-29/2024-03-01"),
+        ("day", "2026-10-25T02:30:00+01:00[Europe/Paris]", "2026-10-24/2026-10-25"),
+        ("day", "2026-01-01T06:00:00.123456789Z", "2025-12-31/2026-01-01"),
+        ("day", "2026-01-01T06:00:00", "2025-12-31/2026-01-01"),
+        ("week", "2026-01-05T04:00:00Z", "2025-12-29/2026-01-05"),
+        ("week", "2026-01-04T04:00:00Z", "2025-12-22/2025-12-29"),
+        ("month", "2026-03-31T04:00:00Z", "2026-02-01/2026-03-01"),
+    ],
+)
+def test_an_instant_means_the_last_interval_that_was_over_on_its_day(every, at, wanted):
+    pipeline = Pipeline.model_validate(
+        {"version": 1, "name": "p", "interval": {"every": every}, "tasks": {"a": {"run": "x"}}}
+    )
+    assert str(intervals.task_interval(pipeline, None, at)) == wanted
+    assert str(intervals.task_interval(pipeline, "2020-01-01/2020-01-02", at)) == "2020-01-01/2020-01-02"
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-02-30T00:00:00Z", "{{ trigger.date }}", "0"])
+def test_what_is_no_instant_is_told(at):
+    pipeline = Pipeline.model_validate({"version": 1, "name": "p", "tasks": {"a": {"run": "x"}}})
+    with pytest.raises(InputError, match="is not an instant"):
+        intervals.task_interval(pipeline, None, at)
+    with pytest.raises(InputError, match="no interval is given"):
+        intervals.task_interval(pipeline, "", "")
+
+
+def test_kestra_reads_the_outputs_of_a_task_in_its_log(project, capsys):
+    task("handed.find", at="2026-01-02T05:00:00Z", publish="kestra")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
+    assert lines == ['::{"outputs": {"tables": ["a", "b"]}}::']
+    task("handed.find", at="2026-01-02T05:00:00Z", publish="kestra", run_id="r2")  # done already
+    assert '::{"outputs": {"tables": ["a", "b"]}}::' in capsys.readouterr().out
+
+
+def test_outputs_that_an_engine_hands_on_need_no_ledger(project, capsys):
+    outputs = ['find.tables=["a", "b"]', "find.bucket=b-1"]
+    task("handed.each", at="2026-01-02T05:00:00Z", matrix=["table=b"], outputs=outputs)
+    assert "b 2026-01-01 b-1" in capsys.readouterr().out
+    with pytest.raises(InputError, match="has no item"):
+        task("handed.each", at="2026-01-02T05:00:00Z", matrix=["table=c"], outputs=outputs)
+    with pytest.raises(InputError, match=r"`fimd\.tables` is no output"):
+        task("handed.each", at="2026-01-02T05:00:00Z", matrix=["table=a"], outputs=["fimd.tables=[]"])
+
+
+@pytest.fixture
+def orchestra(monkeypatch):
+    """A receiver in Orchestra's place; it keeps what it was sent."""
+    got, answer = [], [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.headers["Authorization"], body))
+            self.send_response(answer[0])
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ADELT_ORCHESTRA_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("ORCHESTRA_API_KEY", "key-123")
+    monkeypatch.setenv("ORCHESTRA_TASK_RUN_ID", "task-1")
+    yield got, answer
+    server.shutdown()
+    server.server_close()
+
+
+def test_orchestra_is_sent_each_output(project, orchestra):
+    got, answer = orchestra
+    task("handed.find", at="2026-01-02T05:00:00Z", publish="orchestra")
+    assert got == [
+        (
+            "Bearer key-123",
+            {
+                "event_type": "SET_OUTPUT",
+                "task_run_id": "task-1",
+                "output_name": "tables",
+                "output_value": ["a", "b"],
+            },
+        )
+    ]
+    answer[0] = 403
+    with pytest.raises(AdeltError, match="answered 403") as caught:
+        publish.publish("orchestra", {"x": 1})
+    assert caught.value.exit_code == 1
+    assert "key-123" not in str(caught.value)
+
+
+def test_outputs_that_cannot_be_handed_on_are_told_before_the_task_runs(project, monkeypatch, capsys):
+    monkeypatch.delenv("ORCHESTRA_API_KEY", raising=False)
+    for engine in ("orchestra", "kestrel"):
+        with pytest.raises(InputError):
+            task("handed.find", at="2026-01-02T05:00:00Z", publish=engine)
+    assert not (project / "home").exists()
+    (project / "pipelines/failing.yml").write_text(FAILING)
+    with pytest.raises(typer.Exit):
+        task("failing.find", at="2026-01-02T05:00:00Z", publish="kestra")
+    assert "::" not in capsys.readouterr().out
