@@ -13,6 +13,7 @@ from typing import Any
 
 from adelt import __version__, ids, settings, warm
 from adelt.definition import Definition
+from adelt.definition.model import Pipeline
 from adelt.definition.templates import as_text, slug
 from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
@@ -192,7 +193,24 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         outcome.message, outcome.states,
     )  # fmt: skip
     _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
+    _alert(here, request.definition.pipeline, result, listeners)
     return result
+
+
+def _alert(
+    here: Settings, pipeline: Pipeline, result: RunResult, listeners: Sequence[events.Listener]
+) -> None:
+    """Tell whom the pipeline names."""
+    if not (pipeline.on_failure or pipeline.on_success):
+        return
+    from adelt import alerts  # late: it is not for most runs
+
+    message = alerts.Message(
+        result.pipeline, result.run_id, result.interval, result.status, here.target, result.seconds,
+        result.message, result.tasks,
+    )  # fmt: skip
+    for told in alerts.tell(pipeline, message, here):
+        _tell(listeners, events.RunTold(result.pipeline, result.run_id, told.whom, told.error))
 
 
 @contextmanager

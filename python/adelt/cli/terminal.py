@@ -75,6 +75,9 @@ def line(event: events.Event) -> str:
         case events.RunFinished():
             tail = f": {event.message}" if event.message else ""
             return f"{event.pipeline}: {event.status.lower()} in {human_seconds(event.seconds)}{tail}"
+        case events.RunTold():
+            said = f"could not tell {event.whom}: {event.error}" if event.error else f"told {event.whom}"
+            return f"{event.pipeline}: {said}"
         case events.TaskRetry():
             again = f"try {event.attempt} failed, again in {human_seconds(event.delay)}"
             return f"  {event.pipeline}.{event.task}: {again}: {event.message}"

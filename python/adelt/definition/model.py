@@ -362,7 +362,7 @@ class Task(Strict):
 
 
 class Notice(Strict):
-    """Whom an engine tells. The local runner reports in the terminal and the ledger only."""
+    """Whom to tell when a run has ended; where the addresses come from is in docs/alerts.md."""
 
     slack: str | None = None
     email: str | None = None

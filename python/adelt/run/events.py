@@ -44,6 +44,14 @@ class RunFinished(Event):
 
 
 @dataclass(frozen=True)
+class RunTold(Event):
+    """Somebody was told how a run ended, or could not be."""
+
+    whom: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class TaskStarted(Event):
     """A task's process was started."""
 
@@ -92,7 +100,16 @@ Listener = Callable[[Event], None]
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (RunStarted, RunWaiting, RunFinished, TaskStarted, TaskProgress, TaskRetry, TaskFinished)
+    for kind in (
+        RunStarted,
+        RunWaiting,
+        RunFinished,
+        RunTold,
+        TaskStarted,
+        TaskProgress,
+        TaskRetry,
+        TaskFinished,
+    )
 }
 
 

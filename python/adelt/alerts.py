@@ -1,0 +1,185 @@
+"""Tell people how a run ended: Slack, Teams, e-mail or any webhook, as `on_failure` and `on_success` of a pipeline say.
+
+Addresses that are secrets come from where every secret does (adelt.secrets): `SLACK_WEBHOOK_URL`, `TEAMS_WEBHOOK_URL`, and
+`SMTP_URL` (`smtp://user:password@host:587`, which is asked for TLS, or `smtps://`). They, and every secret of the
+environment, are cut out of what is sent and of what is said about the sending. A run never fails because nobody could be told.
+"""
+
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from adelt import secrets, settings
+from adelt.definition.model import Notice, Pipeline
+from adelt.definition.templates import paths, render
+from adelt.errors import AdeltError, InputError
+from adelt.redact import Redactor
+from adelt.settings import Settings
+
+SECONDS = 10.0  # for a receiver to answer
+_FAILED = ("FAILED",)
+_SUCCEEDED = ("SUCCEEDED", "WARNING")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told.
+
+    Attributes:
+        pipeline: The pipeline.
+        run_id: Its run.
+        interval: What the run was for.
+        status: SUCCEEDED, WARNING or FAILED.
+        environment: Target that was loaded.
+        seconds: How long it took.
+        message: What failed, in one line.
+        tasks: State of every task.
+    """
+
+    pipeline: str
+    run_id: str
+    interval: str
+    status: str
+    environment: str
+    seconds: float
+    message: str
+    tasks: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"{self.pipeline} {self.interval}: {self.status.lower()} ({self.environment})"
+
+    @property
+    def text(self) -> str:
+        """A few lines: what failed, and how to look at it."""
+        lines = [self.title, self.message, f"adelt runs {self.run_id}"]
+        return "\n".join(line for line in lines if line)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Whether somebody was told.
+
+    Attributes:
+        whom: Kind and address, without secrets: `slack #ads-data`.
+        error: Why not; empty if they were.
+    """
+
+    whom: str
+    error: str = ""
+
+
+def tell(pipeline: Pipeline, message: Message, here: Settings) -> list[Told]:
+    """Tell everyone whom the pipeline names for this end of a run.
+
+    Args:
+        pipeline: The pipeline.
+        message: What happened.
+        here: Settings, for the secrets.
+
+    Returns:
+        Who was told, and who could not be; nothing is raised.
+    """
+    notices = [
+        *(pipeline.on_failure if message.status in _FAILED else ()),
+        *(pipeline.on_success if message.status in _SUCCEEDED else ()),
+    ]
+    return [_tell(notice, message, here) for notice in notices]
+
+
+def _tell(notice: Notice, message: Message, here: Settings) -> Told:
+    kind, address = next((kind, str(value)) for kind, value in notice if value is not None)
+    shown, known = f"{kind} {address}", list(settings.secret_values())
+    try:
+        sender, names = _SENDERS[kind]
+        found = secrets.read([*names, *_named(address)], here)
+        known += found.values()
+        clean = Redactor(known).clean
+        sender(
+            str(render(address, {"secrets": found})), replace(message, message=clean(message.message)), found
+        )
+    except AdeltError as error:
+        return Told(shown, Redactor(known).clean(str(error.what)))
+    except Exception as error:
+        return Told(shown, Redactor(known).clean(f"{type(error).__name__}: {error}"))
+    return Told(shown)
+
+
+def _named(address: str) -> list[str]:
+    """Secrets that an address refers to."""
+    return [path[1] for path in paths(address) if path[0] == "secrets" and len(path) > 1]
+
+
+def _slack(channel: str, message: Message, found: Mapping[str, str]) -> None:
+    _post(found["SLACK_WEBHOOK_URL"], {"channel": channel, "text": message.text})
+
+
+def _teams(_channel: str, message: Message, found: Mapping[str, str]) -> None:
+    lines = [{"type": "TextBlock", "text": line, "wrap": True} for line in message.text.splitlines()]
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [{**lines[0], "weight": "bolder"}, *lines[1:]],
+    }
+    kind = "application/vnd.microsoft.card.adaptive"
+    _post(
+        found["TEAMS_WEBHOOK_URL"],
+        {"type": "message", "attachments": [{"contentType": kind, "content": card}]},
+    )
+
+
+def _webhook(url: str, message: Message, _found: Mapping[str, str]) -> None:
+    _post(url, {**asdict(message), "tasks": dict(message.tasks), "title": message.title})
+
+
+def _post(url: str, body: Mapping[str, Any]) -> None:
+    import requests  # late: most runs tell nobody
+
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise InputError("the address is not a URL that begins with https://")
+    try:
+        answer = requests.post(url, json=body, timeout=SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        raise AdeltError(f"nobody answered: {type(error).__name__}") from error  # its text has the URL
+    if answer.status_code >= 300:
+        raise AdeltError(f"the receiver answered {answer.status_code}: {answer.text[:200]}")
+
+
+def _email(to: str, message: Message, found: Mapping[str, str]) -> None:
+    server = urlsplit(found["SMTP_URL"])
+    if server.scheme not in ("smtp", "smtps") or not server.hostname:
+        raise InputError("SMTP_URL is not smtp://[user:password@]host[:port] or smtps://...")
+    mail = EmailMessage()
+    mail["Subject"], mail["To"] = message.title, to
+    mail["From"] = unquote(server.username) if server.username and "@" in unquote(server.username) else to
+    states = "\n".join(f"  {task}: {state.lower()}" for task, state in message.tasks.items())
+    mail.set_content(f"{message.text}\n\n{states}\n")
+    trusted = ssl.create_default_context()
+    with (
+        smtplib.SMTP_SSL(server.hostname, server.port or 465, timeout=SECONDS, context=trusted)
+        if server.scheme == "smtps"
+        else smtplib.SMTP(server.hostname, server.port or 587, timeout=SECONDS)
+    ) as smtp:
+        smtp.ehlo()
+        if server.scheme == "smtp" and smtp.has_extn("starttls"):
+            smtp.starttls(context=trusted)
+        elif server.scheme == "smtp" and server.username:
+            raise AdeltError("the mail server offers no TLS, and a password is not sent without")
+        if server.username:
+            smtp.login(unquote(server.username), unquote(server.password or ""))
+        smtp.send_message(mail)
+
+
+_Sender = Callable[[str, Message, Mapping[str, str]], None]
+_SENDERS: Mapping[str, tuple[_Sender, Sequence[str]]] = {
+    "slack": (_slack, ("SLACK_WEBHOOK_URL",)),
+    "teams": (_teams, ("TEAMS_WEBHOOK_URL",)),
+    "email": (_email, ("SMTP_URL",)),
+    "webhook": (_webhook, ()),
+}
