@@ -26,7 +26,7 @@ class Hooks:
         self.got, self.status, kept = [], 200, self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):  # noqa: N802 - the library's name
+            def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 kept.got.append((self.path, json.loads(body)))
                 self.send_response(kept.status)
