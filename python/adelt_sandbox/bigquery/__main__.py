@@ -5,7 +5,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from adelt_sandbox.bigquery import PROJECT, gaps, parquet, speed
+from adelt_sandbox.bigquery import PROJECT, catalog_views, gaps, parquet, speed
 from adelt_sandbox.bigquery.front import Front
 from adelt_sandbox.process import announce
 
@@ -28,6 +28,7 @@ async def _serve(port: int, buckets: Path | None, state: Path | None) -> None:
     parquet.apply()
     gaps.apply()
     speed.apply()
+    catalog_views.apply()
     import bqemulator.server as server
     from bqemulator.config import PersistenceMode, Settings
 
