@@ -1,13 +1,15 @@
 """Hand the outputs of a task to the engine that runs it, so that later tasks can be given them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from adelt import settings
 from adelt.errors import AdeltError, InputError, did_you_mean
 
-ENGINES = ("kestra", "orchestra")
+ENGINES = ("airflow", "kestra", "orchestra")
+POD = Path("/airflow/xcom/return.json")  # where Airflow looks for the result of a pod
 ORCHESTRA = "https://webhook.getorchestra.io"
 _TIMEOUT = 30  # seconds
 
@@ -25,13 +27,23 @@ def check(engine: str) -> None:
         _orchestra_access()
 
 
-def publish(engine: str, outputs: Mapping[str, Any]) -> None:
-    """Hand outputs on: Kestra reads a line of the log, Orchestra is sent a request for each.
+def publish(engine: str, outputs: Mapping[str, Any], assets: Sequence[str] = ()) -> None:
+    """Hand outputs on: Airflow and Kestra read a line of the log, Orchestra is sent a request for each.
+
+    Args:
+        engine: One of `ENGINES`, or empty.
+        outputs: What the task puts out.
+        assets: Tables that the task wrote, as dataset.table; Airflow lets other DAGs wait for them.
 
     Raises:
         AdeltError: Orchestra did not take one.
     """
-    if engine == "kestra":
+    if engine == "airflow":
+        line = json.dumps({"outputs": dict(outputs), "assets": list(assets)}, default=str, sort_keys=True)
+        if POD.parent.is_dir():
+            POD.write_text(line, "utf-8")
+        print(line)
+    elif engine == "kestra":
         print(f"::{json.dumps({'outputs': dict(outputs)}, default=str, sort_keys=True)}::")
     elif engine == "orchestra":
         for name, value in outputs.items():

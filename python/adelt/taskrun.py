@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -20,7 +21,7 @@ from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
-from adelt.ledger import Claimed, Done, Held, Ledger, NewRun
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
 from adelt.redact import CleanStream, Redactor
@@ -33,6 +34,8 @@ from adelt.window import Interval
 BUSY = 75  # sysexits: EX_TEMPFAIL
 _NEWS_EVERY = 0.2  # seconds between news of one phase
 _MOST_OUTPUT = 64 * 1024
+_FOR_OTHERS = re.compile(r"(^|_)(raw|marts)_\w+\.")  # datasets, behind a prefix or not
+_WRITES = ("INGESTION", "MATERIALISATION", "SEED", "SNAPSHOT")  # operations whose asset is a table
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class TaskRequest:
         run_id: The run it belongs to.
         force: Do it although it is done.
         if_changed: Do it although it is done if its definition has changed since.
+        again: Do it although it is done if it was this very run that did it.
         outputs: Outputs of earlier tasks that the engine hands on, as `task.name`; they go before those of the ledger.
     """
 
@@ -59,6 +63,7 @@ class TaskRequest:
     run_id: str
     force: bool = False
     if_changed: bool = False
+    again: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +80,7 @@ class TaskResult:
         log: The log file; empty if nothing ran.
         error: The whole error, if there was one.
         outputs: What it hands on to later tasks.
+        assets: Tables that it wrote, as dataset.table.
     """
 
     task: str
@@ -85,6 +91,7 @@ class TaskResult:
     log: str = ""
     error: str = ""
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    assets: tuple[str, ...] = ()
 
 
 def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskResult:
@@ -104,6 +111,8 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     ledger.ensure_run(_new_run(request, made))
     if here.warehouse.is_gone:
         ledger.forget(here.environment)
+    if request.again and (done := ledger.done(task.key)) and done.run_id == request.run_id:
+        request = replace(request, force=True)
     claim = ledger.claim_task(
         new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
     )
@@ -232,9 +241,34 @@ def _perform(
         outputs=outputs,
         operations=operations,
     )
-    result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs)
+    assets = _assets(ledger, task, operations, outputs) if not code else ()
+    result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
     return result
+
+
+def _assets(
+    ledger: Ledger, task: PlannedTask, operations: tuple[Operation, ...], outputs: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Raw tables and marts that were written: by the task itself, or in the runs that it was the start of."""
+    found = [(one.kind, one.status, one.asset) for one in operations]
+    runs = [str(outputs["run_id"])] if task.kind == "pipeline" and "run_id" in outputs else []
+    for run_id in runs:
+        found += [(one["kind"], one["status"], one["asset"]) for one in ledger.operations(run_id)]
+        runs += [
+            child["outputs"]["run_id"]
+            for child in ledger.tasks(run_id)
+            if child["kind"] == "pipeline" and "run_id" in child["outputs"]
+        ]
+    return tuple(
+        sorted(
+            {
+                asset
+                for kind, status, asset in found
+                if kind in _WRITES and status == "SUCCEEDED" and _FOR_OTHERS.search(asset)
+            }
+        )
+    )
 
 
 def _context(

@@ -120,10 +120,13 @@ def task(
         typer.Option("--output", help="An output of an earlier task, task.name=value. Repeatable."),
     ] = None,
     publish: Annotated[
-        str, typer.Option("--publish", help="Hand outputs to the engine: kestra or orchestra.")
+        str, typer.Option("--publish", help="Hand outputs to the engine: airflow, kestra or orchestra.")
     ] = "",
     force: Force = False,
     if_changed: IfChanged = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Do it although it is done, if this run did it: it was cleared.")
+    ] = False,
     target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
@@ -154,6 +157,7 @@ def task(
             run_id=run_id or ids.new_id(),
             force=force,
             if_changed=if_changed,
+            again=again,
         ),
         handover,
     )
@@ -162,7 +166,7 @@ def task(
     else:
         print(f"{result.task}: {result.status.lower()}" + (f", {result.message}" if result.message else ""))
     if publish and not result.exit_code:
-        publishing.publish(publish, result.outputs)
+        publishing.publish(publish, result.outputs, result.assets)
     if result.exit_code:
         sys.stdout.flush()
         raise typer.Exit(result.exit_code)

@@ -44,6 +44,13 @@ def problems(pipeline: Pipeline, where: Where, peek: Peek) -> list[DefinitionErr
     return checker.found
 
 
+def order_problems(pipeline: Pipeline) -> list[DefinitionError]:
+    """What is wrong with `needs` alone, without lines; the rest of `problems` costs more."""
+    checker = _Checker(pipeline, lambda *_, **__: "", lambda _: None)
+    checker.order()
+    return checker.found
+
+
 class _Checker:
     def __init__(self, pipeline: Pipeline, where: Where, peek: Peek) -> None:
         self._pipeline, self._where, self._peek = pipeline, where, peek

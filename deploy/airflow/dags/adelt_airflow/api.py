@@ -1,0 +1,45 @@
+"""What Airflow 2.11 and Airflow 3 have under different names."""
+
+# ruff: noqa: F401
+try:
+    from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, TriggerRule, get_parsing_context, task
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+except ImportError:
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
+
+    try:  # 3.1
+        from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, TriggerRule, get_parsing_context, task
+    except ImportError:  # 2.11
+        from airflow import DAG
+        from airflow.datasets import Dataset as Asset
+        from airflow.datasets import DatasetAlias as AssetAlias
+        from airflow.decorators import task
+        from airflow.models.baseoperator import BaseOperator
+        from airflow.models.param import Param
+        from airflow.notifications.basenotifier import BaseNotifier
+        from airflow.utils.dag_parsing_context import get_parsing_context
+        from airflow.utils.trigger_rule import TriggerRule
+
+try:
+    from airflow.providers.standard.hooks.subprocess import SubprocessHook
+    from airflow.providers.standard.operators.bash import BashOperator
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+except ImportError:  # 2.11 without the provider
+    from airflow.hooks.subprocess import SubprocessHook
+    from airflow.operators.bash import BashOperator
+    from airflow.operators.empty import EmptyOperator
+    from airflow.operators.trigger_dagrun import TriggerDagRunOperator
+
+try:
+    from airflow.sdk.definitions.param import ParamsDict
+except ImportError:  # 2.11
+    from airflow.models.param import ParamsDict
+
+from airflow.timetables.interval import CronDataIntervalTimetable

@@ -1,0 +1,104 @@
+"""What Airflow needs beside its DAGs, which deploy/airflow/dags builds from the definitions themselves: pools, and notes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from adelt.definition import Definition
+from adelt.definition.model import Pipeline
+from adelt.export.core import FOLDER, Export, Kind, Note
+from adelt.plan.plan import kept
+
+OWNED = f"{FOLDER}/airflow"
+
+
+class Kubernetes(BaseModel):
+    """Where pods run; arguments of KubernetesPodOperator that are not listed go into `more`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str = "adelt"
+    namespace: str = "default"
+    service_account_name: str | None = None
+    pass_on: list[str] = ["ADELT_TARGET"]
+    more: dict[str, Any] = {}
+
+
+class Config(BaseModel):
+    """deploy/airflow/config.yml: what definitions do not say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    command: str = "adelt"
+    runner: Literal["bash", "kubernetes"] = "bash"
+    kubernetes: Kubernetes = Kubernetes()
+    sub_pipelines: Literal["task", "trigger"] = "task"
+    deferrable_sensors: bool = True
+    paused: bool | None = None
+    owner: str = "adelt"
+
+
+def export(definitions: Sequence[Definition], project: Path) -> Export:  # noqa: ARG001
+    """Write the pools, and note what Airflow does not do as adelt does.
+
+    Args:
+        definitions: The pipelines.
+        project: Folder of the project.
+    """
+    notes = [note for definition in definitions for note in _Exporter(definition).notes()]
+    pools = _pools([definition.pipeline for definition in definitions])
+    for name, limits in pools.items():
+        if len(set(limits.values())) > 1:
+            shown = ", ".join(f"{limit} by {pipeline}" for pipeline, limit in limits.items())
+            what = f"the pool `{name}` has one size, the least of {shown}"
+            notes += [Note(pipeline, "concurrency.group", "approximated", what) for pipeline in limits]
+    text = {
+        name: {
+            "slots": min(limits.values()),
+            "description": f"Tasks at a time of {', '.join(limits)}",
+            "include_deferred": False,
+        }
+        for name, limits in pools.items()
+    }
+    return Export({f"{OWNED}/pools.json": json.dumps(text, indent=2) + "\n"}, tuple(notes), OWNED)
+
+
+def _pools(pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
+    """Tasks at a time that each pipeline allows in its group, by group and pipeline."""
+    found: dict[str, dict[str, int]] = {}
+    for pipeline in pipelines:
+        if pipeline.concurrency.group:
+            found.setdefault(pipeline.concurrency.group, {})[pipeline.name] = pipeline.concurrency.tasks
+    return found
+
+
+class _Exporter:
+    """One definition. Collects the notes."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._pipeline = definition.pipeline
+        self._found: list[Note] = []
+
+    def _note(self, kind: Kind, where: str, what: str) -> None:
+        self._found.append(Note(self._pipeline.name, where, kind, what))
+
+    def notes(self) -> list[Note]:
+        """What Airflow does not do, or does differently."""
+        pipeline = self._pipeline
+        if pipeline.concurrency.on_limit != "queue":
+            self._note("missing", "concurrency.on_limit", "a run too many waits, it is neither skipped nor failed")
+        schedules = [one for one in pipeline.schedule if one.enabled]
+        if len(schedules) > 1:
+            self._note("approximated", "schedule", "a DAG for each; `concurrency.runs` counts in each of them")
+        if any(one.catchup for one in schedules) and pipeline.interval.start is None:
+            self._note("approximated", "schedule.catchup", "it begins on 2024-01-01, as there is no interval.start")
+        tasks: Mapping[str, Any] = {name: pipeline.tasks[name] for name in kept(pipeline)}
+        for name, task in tasks.items():
+            if task.allow_failure:
+                self._note("approximated", f"tasks.{name}.allow_failure", "a warning is green; its log says WARNING")
+            if task.matrix and task.matrix.fail_fast:
+                self._note("missing", f"tasks.{name}.matrix.fail_fast", "the other items go on after a failure")
+        return self._found
