@@ -87,8 +87,8 @@ def handed_out(definition: Definition, started: Started, more: Mapping[str, str]
     result: dict[str, Any] = {}
     for group in plan.groups:
         task = definition.pipeline.tasks[group.name]
-        if task.condition not in ("success", "always", "failure"):
-            result[f"{group.name}-if"] = not group.skip
+        if task.condition not in ("success", "always"):
+            result[f"{group.name}-if"] = not group.skip and (task.condition != "failure" or bool(group.needs))
         if group.tasks is None or needs_outputs(definition.pipeline, group.name):
             continue
         if task.sensor and task.sensor.file and not task.matrix:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: F401
 try:
-    from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, TriggerRule, get_parsing_context, task
+    from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, get_parsing_context, task
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
     from airflow.sdk.exceptions import AirflowTaskTimeout
 except ImportError:
@@ -14,7 +14,7 @@ except ImportError:
     )
 
     try:  # 3.1
-        from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, TriggerRule, get_parsing_context, task
+        from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, get_parsing_context, task
     except ImportError:  # 2.11
         from airflow import DAG
         from airflow.datasets import Dataset as Asset
@@ -24,7 +24,6 @@ except ImportError:
         from airflow.models.param import Param
         from airflow.notifications.basenotifier import BaseNotifier
         from airflow.utils.dag_parsing_context import get_parsing_context
-        from airflow.utils.trigger_rule import TriggerRule
 
 try:
     from airflow.providers.standard.hooks.subprocess import SubprocessHook

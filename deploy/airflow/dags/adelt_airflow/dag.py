@@ -1,10 +1,6 @@
-"""One pipeline as one DAG: what each key of the definition is in Airflow's words.
+"""One pipeline as one DAG: what each key of the definition is in Airflow's words."""
 
-`adelt-plan` comes first: it checks the inputs, makes adelt's own plan and hands each task its variables. Names with a
-hyphen are nodes of ours: `X-if` (a condition over inputs), `X-over` and `X-failed` (`if: always` and `if: failure`),
-`X-items` (what X is given depends on outputs), `adelt-verdict` (a failed task fails the run, whatever ran after it).
-"""
-
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -16,14 +12,14 @@ from adelt.definition.model import Input, Pipeline, Schedule, Task
 from adelt.errors import AdeltError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import Config
-from adelt.plan.plan import kept
+from adelt.export.airflow_graph import PLAN, Node, graph
 
 from . import tell
-from .api import DAG, AirflowFailException, CronDataIntervalTimetable, EmptyOperator, Param, ParamsDict, TriggerRule, task
+from .api import DAG, AirflowFailException, CronDataIntervalTimetable, EmptyOperator, Param, ParamsDict, task
 from .runners import runner
 from .sensors import sensor
 
-PLAN, VERDICT = "adelt-plan", "adelt-verdict"
+FIRST = 1000  # weight of nodes that only decide what others do
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)  # of catching up, if the definition names none
 _JSON = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 
@@ -58,8 +54,9 @@ class _Builder:
         self._schedule = schedules[index] if schedules else None
         zones = [one.timezone for one in (self._schedule, *self._pipeline.schedule) if one]
         self._zone = ZoneInfo(zones[0] if zones else "UTC")
-        self._needs = kept(self._pipeline)
+        self._passed_on = config.kubernetes.pass_on if config.runner == "kubernetes" else []
         self._nodes: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}  # results of the plan and of the nodes that end with -items
 
     def dag(self) -> DAG:
         pipeline, schedule = self._pipeline, self._schedule
@@ -80,10 +77,9 @@ class _Builder:
             on_success_callback=tell.notifiers(pipeline.on_success, "succeeded") or None,
             **more,
         ) as dag:
-            self._plan = self._planner()
-            for name in self._needs:
-                self._nodes[name] = self._task(name)
-            self._verdict()
+            for node in graph(self._pipeline):
+                self._nodes[node.id] = made = self._node(node)
+                made.set_upstream([self._nodes[one] for one in node.upstream])
         # Not as an argument: each operator would copy all of them; nor by assignment, which checks defaults that the
         # definition has checked. Both together are half the time.
         object.__setattr__(dag, "params", ParamsDict(self._params()))
@@ -108,35 +104,26 @@ class _Builder:
         params[run.FORCE] = Param(False, type="boolean", description="Do every task although it is done.")
         return params
 
-    def _planner(self) -> Any:
-        definition, zone = self._definition, self._zone
-        names = self._config.kubernetes.pass_on if self._config.runner == "kubernetes" else []
-
-        @task(task_id=PLAN, multiple_outputs=True, doc_md="Checks the inputs, and tells each task what it does.")
-        def plan(**context: Any) -> dict[str, Any]:
-            return _told(lambda: run.handed_out(definition, started(context, zone), _variables(names)))
-
-        return plan()
+    def _node(self, node: Node) -> Any:
+        match node.kind:
+            case "plan":
+                return self._planner()
+            case "if":
+                return self._short_circuit(node)
+            case "join":
+                return EmptyOperator(task_id=node.id, trigger_rule=node.rule)
+            case "items":
+                return self._items(node)
+            case "task":
+                return self._task(node.id)
 
     def _task(self, name: str) -> Any:
         task_ = self._pipeline.tasks[name]
-        gates = self._gates(name, task_)
-        given: Any = self._plan[name]
-        if run.needs_outputs(self._pipeline, name):
-            given = self._items(name)
-            for gate in gates:
-                gate >> given.operator
-        elif task_.matrix:
-            given = self._mapped_over(name)
+        given = self._given.get(f"{name}-items", self._given[PLAN][name])
         common = self._common(name, task_)
-        node = sensor(name, task_, self._plan, common, self._config) or runner(
+        return sensor(name, task_, common, self._config) or runner(
             self._definition, name, given, common, self._config
         )
-        for gate in gates:
-            gate >> node
-        if not gates:
-            self._plan.operator >> node
-        return node
 
     def _common(self, name: str, task_: Task) -> dict[str, Any]:
         """Arguments that every operator knows."""
@@ -153,71 +140,53 @@ class _Builder:
             **({"pool": self._pipeline.concurrency.group} if self._pipeline.concurrency.group else {}),
         }
 
-    def _gates(self, name: str, task_: Task) -> list[Any]:
-        """What a task starts after, as nodes that must all succeed."""
-        needs = [self._nodes[need] for need in self._needs[name]]
-        condition = task_.condition
-        if condition == "success":
-            return needs
-        if condition == "always":
-            return [self._join(f"{name}-over", TriggerRule.ALL_DONE, needs)] if needs else []
-        if condition == "failure":
-            if not needs:  # then nothing can have failed
-                return [self._short_circuit(name, lambda: False)]
-            # `one_failed` alone would start while others still run.
-            return [
-                self._join(f"{name}-over", TriggerRule.ALL_DONE, needs),
-                self._join(f"{name}-failed", TriggerRule.ONE_FAILED, needs),
-            ]
-        return [*needs, self._short_circuit(name, None)]
+    def _planner(self) -> Any:
+        definition, zone, names = self._definition, self._zone, self._passed_on
 
-    def _join(self, task_id: str, rule: str, needs: list[Any]) -> Any:
-        node = EmptyOperator(task_id=task_id, trigger_rule=rule)
-        self._plan.operator >> node
-        for need in needs:
-            need >> node
-        return node
+        @task(task_id=PLAN, multiple_outputs=True, doc_md="Checks the inputs, and tells each task what it does.")
+        def plan(**context: Any) -> dict[str, Any]:
+            return _told(lambda: run.handed_out(definition, started(context, zone), _variables(names)))
 
-    def _short_circuit(self, name: str, verdict: Any) -> Any:
-        @task.short_circuit(task_id=f"{name}-if", ignore_downstream_trigger_rules=False)
+        self._given[PLAN] = plan()
+        return self._given[PLAN].operator
+
+    def _short_circuit(self, node: Node) -> Any:
+        @task.short_circuit(task_id=node.id, ignore_downstream_trigger_rules=False, priority_weight=FIRST)
         def holds(value: bool) -> bool:
             return value
 
-        return holds(False if verdict else self._plan[f"{name}-if"]).operator
+        return holds(self._given[PLAN][node.id]).operator
 
-    def _mapped_over(self, name: str) -> Any:
-        """The items of a matrix as the result of a task: Airflow maps over nothing else."""
+    def _items(self, node: Node) -> Any:
+        """What a task is given as the result of a task: Airflow maps over nothing else."""
+        if not run.needs_outputs(self._pipeline, node.task):
 
-        @task(task_id=f"{name}-items", doc_md=f"The items of `{name}`.")
-        def items(planned: list[dict[str, str]]) -> list[dict[str, str]]:
-            return planned
+            @task(task_id=node.id, doc_md=f"The items of `{node.task}`.", priority_weight=FIRST)
+            def items(planned: list[dict[str, str]]) -> list[dict[str, str]]:
+                return planned
 
-        return items(self._plan[name])
+            self._given[node.id] = items(self._given[PLAN][node.task])
+        else:
+            self._given[node.id] = self._items_of_outputs(node)
+        return self._given[node.id].operator
 
-    def _items(self, name: str) -> Any:
-        """The step that knows what a task is given once the outputs of others are there."""
-        definition, zone = self._definition, self._zone
-        names = self._config.kubernetes.pass_on if self._config.runner == "kubernetes" else []
-        producers = sorted({producer for producer, _ in run.needed_outputs(self._pipeline, name)})
+    def _items_of_outputs(self, node: Node) -> Any:
+        definition, zone, names = self._definition, self._zone, self._passed_on
+        tasks = self._pipeline.tasks
+        producers = sorted({producer for producer, _ in run.needed_outputs(self._pipeline, node.task)})
+        doc = f"What `{node.task}` is given, from the outputs of {', '.join(producers)}."
 
-        @task(task_id=f"{name}-items", doc_md=f"What `{name}` is given, from the outputs of {', '.join(producers)}.")
+        @task(task_id=node.id, doc_md=doc)
         def items(outputs: Mapping[str, Any], **context: Any) -> Any:
             known = {
-                producer: run.merged(list(value or ())) if self._pipeline.tasks[producer].matrix else value or {}
+                producer: run.merged(list(value or ())) if tasks[producer].matrix else value or {}
                 for producer, value in outputs.items()
             }
             return _told(
-                lambda: run.handed_on(definition, started(context, zone), name, known, _variables(names))
+                lambda: run.handed_on(definition, started(context, zone), node.task, known, _variables(names))
             )
 
         return items({producer: self._nodes[producer].output for producer in producers})
-
-    def _verdict(self) -> None:
-        """A run ends as its last tasks do; one that runs after a failure would make it a success."""
-        if any(self._pipeline.tasks[name].condition in ("always", "failure") for name in self._needs):
-            verdict = EmptyOperator(task_id=VERDICT, trigger_rule=TriggerRule.NONE_FAILED)
-            for node in self._nodes.values():
-                node >> verdict
 
 
 def started(context: Mapping[str, Any], zone: ZoneInfo) -> run.Started:
@@ -236,8 +205,6 @@ def _told(compute: Any) -> Any:
 
 
 def _variables(names: list[str]) -> dict[str, str]:
-    import os
-
     return {name: os.environ[name] for name in names if name in os.environ}
 
 

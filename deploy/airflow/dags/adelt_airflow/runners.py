@@ -21,13 +21,13 @@ def runner(definition: Definition, name: str, given: Any, common: dict[str, Any]
         config: Settings of the deployment.
     """
     task = definition.pipeline.tasks[name]
-    script = run.script(definition, name, config.command)
+    script = AGAIN + run.script(definition, name, config.command)
     fields = {**common, "outlets": [AssetAlias(f"adelt/{definition.pipeline.name}.{name}")]}
     if config.runner == "kubernetes":
         from .pods import pod
 
         return pod(task, script, given, fields, config.kubernetes)
-    fields |= {"bash_command": AGAIN + script, "append_env": True, "skip_on_exit_code": None}
+    fields |= {"bash_command": script, "append_env": True, "skip_on_exit_code": None}
     operator = MayFailBashOperator if task.allow_failure else AdeltBashOperator
     if task.matrix is None:
         return operator(env=given, **fields)

@@ -5,9 +5,10 @@ from typing import Any
 
 from adelt.definition.model import Task
 from adelt.export.airflow import Config
+from adelt.export.airflow_graph import PLAN
 
 
-def sensor(name: str, task: Task, plan: Any, common: dict[str, Any], config: Config) -> Any:
+def sensor(name: str, task: Task, common: dict[str, Any], config: Config) -> Any:
     """A deferrable sensor that waits as the task would; None when there is none that does."""
     spec = task.sensor
     if spec is None or not _can(task, config):
@@ -15,7 +16,7 @@ def sensor(name: str, task: Task, plan: Any, common: dict[str, Any], config: Con
     # Late: the module imports Google's clients, which only pipelines that wait for a bucket pay for.
     from airflow.providers.google.cloud.sensors.gcs import GCSObjectExistenceSensor
 
-    pulled = f"ti.xcom_pull(task_ids='{plan.operator.task_id}', key='{name}-file')"
+    pulled = f"ti.xcom_pull(task_ids='{PLAN}', key='{name}-file')"
     return GCSObjectExistenceSensor(
         **common,
         bucket=f"{{{{ {pulled}[0] }}}}",
