@@ -1,8 +1,9 @@
 # Everything a person or CI types. `make demo` and `make test` work on a machine that has Python 3.11, pip, make and git.
-.PHONY: help setup demo test check format generate bench docs clean
+.PHONY: help setup demo test check format generate bench docs airflow clean
 SHELL := bash
 BIN := .venv/bin
 SETUP := .venv/.ready
+AIRFLOW := .airflow/.ready
 # A file stays on one worker, and files go in order: the longest stories come first
 JOBS := 2
 
@@ -17,6 +18,15 @@ $(SETUP): pyproject.toml uv.lock
 	@# Where Python may not write bytecode, every short process would compile adelt anew.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q python dlt
 	@touch $@
+
+# Airflow pins what adelt pins too, so it has an environment of its own.
+$(AIRFLOW): deploy/airflow/requirements.txt | $(SETUP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .airflow/venv
+	@VIRTUAL_ENV=.airflow/venv $(BIN)/uv pip sync --quiet deploy/airflow/requirements.txt
+	@touch $@
+
+airflow: setup $(AIRFLOW)  ## Airflow on localhost:8080 with the DAGs, against the sandbox; Ctrl-C ends both
+	@deploy/airflow/standalone.sh
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look
 	@$(BIN)/adelt demo
@@ -47,4 +57,4 @@ docs: setup  ## dbt's documentation site in dbt/target
 	@$(BIN)/dbt docs generate --project-dir dbt --profiles-dir dbt
 
 clean:     ## remove what was built, keep data
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs
+	@rm -rf .venv .airflow/venv $(AIRFLOW) .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs

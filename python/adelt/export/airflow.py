@@ -35,7 +35,6 @@ class Config(BaseModel):
     command: str = "adelt"
     runner: Literal["bash", "kubernetes"] = "bash"
     kubernetes: Kubernetes = Kubernetes()
-    sub_pipelines: Literal["task", "trigger"] = "task"
     deferrable_sensors: bool = True
     paused: bool | None = None
     owner: str = "adelt"
@@ -89,16 +88,26 @@ class _Exporter:
         """What Airflow does not do, or does differently."""
         pipeline = self._pipeline
         if pipeline.concurrency.on_limit != "queue":
-            self._note("missing", "concurrency.on_limit", "a run too many waits, it is neither skipped nor failed")
+            self._note(
+                "missing", "concurrency.on_limit", "a run too many waits, it is neither skipped nor failed"
+            )
         schedules = [one for one in pipeline.schedule if one.enabled]
         if len(schedules) > 1:
-            self._note("approximated", "schedule", "a DAG for each; `concurrency.runs` counts in each of them")
+            self._note(
+                "approximated", "schedule", "a DAG for each; `concurrency.runs` counts in each of them"
+            )
         if any(one.catchup for one in schedules) and pipeline.interval.start is None:
-            self._note("approximated", "schedule.catchup", "it begins on 2024-01-01, as there is no interval.start")
+            self._note(
+                "approximated", "schedule.catchup", "it begins on 2024-01-01, as there is no interval.start"
+            )
         tasks: Mapping[str, Any] = {name: pipeline.tasks[name] for name in kept(pipeline)}
         for name, task in tasks.items():
             if task.allow_failure:
-                self._note("approximated", f"tasks.{name}.allow_failure", "a warning is green; its log says WARNING")
+                self._note(
+                    "approximated", f"tasks.{name}.allow_failure", "a warning is green; its log says WARNING"
+                )
             if task.matrix and task.matrix.fail_fast:
-                self._note("missing", f"tasks.{name}.matrix.fail_fast", "the other items go on after a failure")
+                self._note(
+                    "missing", f"tasks.{name}.matrix.fail_fast", "the other items go on after a failure"
+                )
         return self._found

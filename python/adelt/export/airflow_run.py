@@ -68,7 +68,9 @@ def plan_of(definition: Definition, started: Started) -> Plan:
     return make_plan(definition, interval_of(definition.pipeline, started), given, "airflow")
 
 
-def handed_out(definition: Definition, started: Started, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+def handed_out(
+    definition: Definition, started: Started, more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What the first task of a run tells the others.
 
     Args:
@@ -120,7 +122,9 @@ def handed_on(
     handed = {}
     for producer, key in needed_outputs(definition.pipeline, task):
         if key not in (outputs.get(producer) or {}):
-            raise InputError(f"task `{producer}` has put out no `{key}`", where=f"{definition.path}, task {task}")
+            raise InputError(
+                f"task `{producer}` has put out no `{key}`", where=f"{definition.path}, task {task}"
+            )
         handed[_variable(producer, key)] = json.dumps(outputs[producer][key], default=str)
     group = next(one for one in plan.groups if one.name == task)
     found = group.tasks if group.tasks is not None else instances(definition, plan, group, outputs) or ()
@@ -132,7 +136,9 @@ def needed_outputs(pipeline: Pipeline, task: str) -> list[tuple[str, str]]:
     """Outputs of other tasks that a task needs, in its action or as lists of its matrix; as task and name."""
     found = set(used_outputs(pipeline, task))
     if matrix := pipeline.tasks[task].matrix:
-        found |= {(path[1], path[3]) for path in axis_paths(matrix).values() if path[0] == "tasks" and len(path) > 3}
+        found |= {
+            (path[1], path[3]) for path in axis_paths(matrix).values() if path[0] == "tasks" and len(path) > 3
+        }
     return sorted(found)
 
 
@@ -168,7 +174,10 @@ def script(definition: Definition, task: str, program: str) -> str:
     )
     words += ["--publish", "airflow"]
     optional = [key for key, spec in pipeline.inputs.items() if nullable(spec)]
-    lines = [shell(f"${{ADELT_COMMAND:-{program}}}", words, optional), "${ADELT_AGAIN:+--again} ${ADELT_FORCE:+--force}"]
+    lines = [
+        shell(f"${{ADELT_COMMAND:-{program}}}", words, optional),
+        "${ADELT_AGAIN:+--again} ${ADELT_FORCE:+--force}",
+    ]
     nothing = f'if [ -n "${NOTHING}" ]; then echo "the matrix has no items"; exit 0; fi\n' if matrix else ""
     return nothing + " \\\n  ".join(lines)
 

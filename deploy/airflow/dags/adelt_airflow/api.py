@@ -2,9 +2,23 @@
 
 # ruff: noqa: F401
 try:
-    from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, get_parsing_context, task
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow.sdk import (
+        DAG,
+        Asset,
+        AssetAlias,
+        BaseNotifier,
+        BaseOperator,
+        Param,
+        Variable,
+        get_parsing_context,
+        task,
+    )
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
 except ImportError:
     from airflow.exceptions import (
         AirflowException,
@@ -14,7 +28,17 @@ except ImportError:
     )
 
     try:  # 3.1
-        from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, BaseOperator, Param, get_parsing_context, task
+        from airflow.sdk import (
+            DAG,
+            Asset,
+            AssetAlias,
+            BaseNotifier,
+            BaseOperator,
+            Param,
+            Variable,
+            get_parsing_context,
+            task,
+        )
     except ImportError:  # 2.11
         from airflow import DAG
         from airflow.datasets import Dataset as Asset
@@ -22,6 +46,7 @@ except ImportError:
         from airflow.decorators import task
         from airflow.models.baseoperator import BaseOperator
         from airflow.models.param import Param
+        from airflow.models.variable import Variable
         from airflow.notifications.basenotifier import BaseNotifier
         from airflow.utils.dag_parsing_context import get_parsing_context
 
@@ -29,12 +54,10 @@ try:
     from airflow.providers.standard.hooks.subprocess import SubprocessHook
     from airflow.providers.standard.operators.bash import BashOperator
     from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 except ImportError:  # 2.11 without the provider
     from airflow.hooks.subprocess import SubprocessHook
     from airflow.operators.bash import BashOperator
     from airflow.operators.empty import EmptyOperator
-    from airflow.operators.trigger_dagrun import TriggerDagRunOperator
 
 try:
     from airflow.sdk.definitions.param import ParamsDict

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -73,8 +73,8 @@ class _Builder:
             max_active_runs=pipeline.concurrency.runs,
             max_active_tasks=pipeline.concurrency.tasks,
             default_args={"owner": self._config.owner},
-            on_failure_callback=tell.notifiers(pipeline.on_failure, "failed") or None,
-            on_success_callback=tell.notifiers(pipeline.on_success, "succeeded") or None,
+            on_failure_callback=tell.notifiers(pipeline.on_failure, "FAILED") or None,
+            on_success_callback=tell.notifiers(pipeline.on_success, "SUCCEEDED") or None,
             **more,
         ) as dag:
             for node in graph(self._pipeline):
@@ -87,7 +87,9 @@ class _Builder:
 
     def _documentation(self) -> str:
         pipeline = self._pipeline
-        tasks = "".join(f"\n- `{name}` {task.description}" for name, task in pipeline.tasks.items() if task.description)
+        tasks = "".join(
+            f"\n- `{name}` {task.description}" for name, task in pipeline.tasks.items() if task.description
+        )
         return f"{pipeline.description}\n{tasks}\n\n{self._definition.path}, sha256 {self._definition.digest[:12]}"
 
     def _params(self) -> dict[str, Param]:
@@ -143,7 +145,9 @@ class _Builder:
     def _planner(self) -> Any:
         definition, zone, names = self._definition, self._zone, self._passed_on
 
-        @task(task_id=PLAN, multiple_outputs=True, doc_md="Checks the inputs, and tells each task what it does.")
+        @task(
+            task_id=PLAN, multiple_outputs=True, doc_md="Checks the inputs, and tells each task what it does."
+        )
         def plan(**context: Any) -> dict[str, Any]:
             return _told(lambda: run.handed_out(definition, started(context, zone), _variables(names)))
 
@@ -216,11 +220,19 @@ def _param(spec: Input, given: Any, *, scheduled: bool) -> Param:
     schema: dict[str, Any] = {"type": _JSON.get(spec.type, "array"), "description": spec.description or None}
     if spec.type == "array":
         schema["items"] = _scalar(spec.items or "string", spec)
-        schema |= {f"{bound}Items": int(value) for bound in ("min", "max") if (value := getattr(spec, bound)) is not None}
+        schema |= {
+            f"{bound}Items": int(value)
+            for bound in ("min", "max")
+            if (value := getattr(spec, bound)) is not None
+        }
     else:
         schema |= _scalar(spec.type, spec)
         if spec.type in ("integer", "number"):
-            schema |= {f"{bound}imum": value for bound in ("min", "max") if (value := getattr(spec, bound)) is not None}
+            schema |= {
+                f"{bound}imum": value
+                for bound in ("min", "max")
+                if (value := getattr(spec, bound)) is not None
+            }
     if spec.required and default is None and not scheduled:
         return Param(**schema)
     if default is None:  # a scheduled DAG must have a default; the plan says that it is missing

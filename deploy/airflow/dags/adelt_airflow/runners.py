@@ -1,4 +1,4 @@
-"""Where `adelt task` runs: as a process of the worker, in a pod, or, for another pipeline, as a run of its DAG."""
+"""Where `adelt task` runs: as a process of the worker, or in a pod."""
 
 from typing import Any
 
