@@ -1,0 +1,327 @@
+"""Airflow itself, in its own environment: DAGs are what the definitions say, and runs end as they do locally."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from airflow_env import ROOT, Airflow
+from oracle import differences, warehouse_rows
+
+import adelt_sandbox
+from adelt import definition
+from adelt.export import airflow_run as run
+from adelt.export.airflow_graph import PLAN, VERDICT
+from adelt.plan.plan import kept
+from adelt_sources.catalog import catalog
+
+ADELT = str(Path(sys.executable).with_name("adelt"))
+GOLDEN = ROOT / "tests" / "export" / "golden"
+LOAD = ("_run_id", "_loaded_at")
+KIND = {"SUCCEEDED": "success", "WARNING": "success", "DONE": "success", "FAILED": "failed"} | {
+    "SKIPPED": "skipped",
+    "BLOCKED": "upstream_failed",
+}
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    return Airflow(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """A project with one good pipeline and three bad ones."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "pipelines").mkdir()
+    shutil.copy(GOLDEN / "pipelines" / "small.yml", folder / "pipelines")
+    for name, text in {
+        "typo": "{version: 1, name: typo, shedule: x, tasks: {a: {run: x}}}",
+        "circle": "{version: 1, name: circle, tasks: {a: {needs: [b], run: x}, b: {needs: [a], run: x}}}",
+        "no_yaml": "name: [",
+    }.items():
+        (folder / "pipelines" / f"{name}.yml").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pods")
+    shutil.copytree(GOLDEN / "pipelines", folder / "pipelines")
+    (folder / "deploy" / "airflow").mkdir(parents=True)
+    (folder / "deploy" / "airflow" / "config.yml").write_text(
+        "runner: kubernetes\nkubernetes: {image: eu.gcr.io/x/adelt, namespace: ads, more: {in_cluster: true}}\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def probed(airflow, broken, pods):
+    """What Airflow reads from each project: one process for all."""
+    folders = {"project": ROOT, "golden": GOLDEN, "broken": broken, "pods": pods}
+    return dict(zip(folders, airflow.probe(*folders.values()), strict=True))
+
+
+def dags(probe) -> dict[str, dict]:
+    return {dag["id"]: dag for dag in probe["dags"]}
+
+
+def definitions(project: Path) -> dict[str, definition.Definition]:
+    found = [definition.load(path, project) for path in definition.find_all(project)]
+    return {one.pipeline.name: one for one in found}
+
+
+def contracted(dag: dict) -> dict[str, tuple[str, ...]]:
+    """What each task waits for, seen through the nodes that are ours."""
+
+    def through(name: str) -> set[str]:
+        return {
+            found
+            for one in dag["tasks"][name]["upstream"]
+            for found in (through(one) if "-" in one else {one})
+        }
+
+    return {name: tuple(sorted(through(name))) for name in dag["tasks"] if "-" not in name}
+
+
+def test_reading_makes_no_errors_and_imports_nothing_heavy(probed):
+    for probe in probed.values():
+        assert probe["errors"] == []
+    heavy = {"dlt", "dbt", "duckdb", "google", "pyarrow", "adelt_sources", "typer", "rich"}
+    assert heavy & set(probed["project"]["imported"]) == set()
+
+
+@pytest.mark.parametrize(("probe", "project"), [("project", ROOT), ("golden", GOLDEN), ("pods", GOLDEN)])
+def test_dags_are_what_the_plans_are(probed, probe, project):
+    found = dags(probed[probe])
+    known = definitions(project)
+    assert {name.partition("__")[0] for name in found} == set(known)
+    for name, dag in found.items():
+        pipeline = known[name.partition("__")[0]].pipeline
+        needs = kept(pipeline)
+        assert contracted(dag) == {task: tuple(sorted(above)) for task, above in needs.items()}, name
+        assert {task for task, one in dag["tasks"].items() if one["mapped"]} == {
+            task for task in needs if pipeline.tasks[task].matrix
+        }
+        for task in needs:
+            made, spec = dag["tasks"][task], pipeline.tasks[task]
+            retries = spec.retries or pipeline.defaults.retries
+            timeout = spec.timeout or pipeline.defaults.timeout
+            assert (made["retries"], made["delay"]) == (retries.max, retries.delay.total_seconds())
+            assert made["exponential"] == (retries.backoff == "exponential")
+            assert made["max_delay"] == max(retries.max_delay, retries.delay).total_seconds()
+            assert made["timeout"] == (timeout.total_seconds() if timeout else None)
+            assert made["pool"] == (pipeline.concurrency.group or "default_pool")
+            assert made["at_a_time"] == spec.concurrency
+            assert made["named"] == made["mapped"]
+            assert made["may_fail"] == spec.allow_failure
+            assert made["outlets"] == [f"adelt/{pipeline.name}.{task}"]
+            assert f"task {pipeline.name}.{task}" in made["command"]
+            assert made["operator"].endswith("PodOperator" if probe == "pods" else "BashOperator")
+
+
+def test_a_dag_has_what_the_definition_says_of_the_run(probed):
+    dag = dags(probed["golden"])["everything"]
+    assert (dag["timetable"], dag["cron"]) == ("CronDataIntervalTimetable", "15 5 * * *")
+    assert dag["timezone"] == "Europe/Paris"
+    assert dag["start"] == "2025-12-31 23:00:00+00:00"  # midnight of interval.start there
+    assert (dag["catchup"], dag["runs"], dag["limit"]) == (True, 2, 3)
+    assert dag["failure"] == ["PostNotifier", "SmtpNotifier", "PostNotifier", "PostNotifier"]
+    assert dag["success"] == ["PostNotifier"]
+    assert {"Ads data", "daily", "adelt"} <= set(dag["tags"])
+    schema = {name: (one["value"], one["schema"]) for name, one in dag["params"].items()}
+    assert schema["mode"] == ("fast", {"type": "string", "enum": ["slow", "fast"]})  # of the schedule
+    assert schema["days"] == (7, {"type": "integer", "minimum": 0, "maximum": 60})
+    assert schema["since"] == ("2026-01-01", {"type": "string", "format": "date"})
+    assert schema["picked"][0] == [3]
+    assert schema["note"] == (None, {"type": ["null", "string"]})
+    assert {run.INTERVAL, run.FORCE} < set(schema)
+
+
+def test_several_schedules_are_a_dag_each_and_none_is_started_by_hand(probed):
+    found = dags(probed["golden"])
+    assert [(found[name]["cron"], found[name]["timezone"]) for name in ("weekly", "weekly__2")] == [
+        ("0 4 * * 1", "UTC"),
+        ("0 4 1 * 1", "Asia/Tokyo"),
+    ]
+    assert found["weekly"]["params"]["tables"]["value"] == ["c"]
+    assert found["weekly__2"]["params"]["tables"]["value"] == ["a", "b"]
+    assert found["small"]["timetable"] == "NullTimetable"
+
+
+def test_a_broken_pipeline_says_so_and_takes_no_other_with_it(probed):
+    found = dags(probed["broken"])
+    assert "broken" not in found["small"]["tags"]
+    assert contracted(found["small"]) == {"only": ()}
+    for name, text in {"typo": "unknown key `shedule`", "circle": "in a circle", "no_yaml": "not YAML"}.items():
+        assert "broken" in found[name]["tags"]
+        assert text in found[name]["doc"]
+        assert f"pipelines/{name}.yml:" in found[name]["doc"]
+        assert list(found[name]["tasks"]) == [PLAN]
+
+
+OUTCOMES = """
+version: 1
+name: outcomes
+inputs:
+  full: {type: boolean, default: false}
+  list: {type: array, default: [a, b, c d]}
+  empty: {type: array, default: []}
+  folder: {type: string}
+interval: {every: day}
+tasks:
+  good: {run: "echo 'found=[\\"x\\", \\"y\\"]' > $ADELT_OUTPUT"}
+  each:
+    needs: [good]
+    matrix: {one: "{{ tasks.good.outputs.found }}"}
+    run: "echo 'rows=\\"{{ matrix.one }}\\"' > $ADELT_OUTPUT"
+  summed: {needs: [each], run: "test '{{ tasks.each.outputs.rows }}' = x,y"}
+  items: {matrix: {one: "{{ inputs.list }}"}, run: "test '{{ matrix.one }}' != b"}
+  after_items: {needs: [items], run: "true"}
+  told: {needs: [after_items, good], if: failure, run: "true"}
+  nothing_failed: {needs: [good], if: failure, run: "true"}
+  anyway: {needs: [items], if: always, run: "true"}
+  hopeless: {retries: {max: 3, delay: 1s}, run: "exit 2"}
+  flaky: {retries: {max: 2, delay: 1s}, run: "test -e {{ inputs.folder }}/flag || { touch {{ inputs.folder }}/flag; false; }"}
+  warned: {allow_failure: true, retries: {max: 1, delay: 1s}, run: "false"}
+  after_warned: {needs: [warned], run: "true"}
+  slow: {allow_failure: true, timeout: 3s, run: sleep 60}
+  after_slow: {needs: [slow], run: "true"}
+  only_full: {if: "inputs.full == true", run: "true"}
+  after_full: {needs: [only_full], run: "true"}
+  none: {matrix: {one: "{{ inputs.empty }}"}, run: "true"}
+  after_none: {needs: [none], run: "true"}
+on_failure: [{webhook: "http://127.0.0.1:PORT/{{ secrets.HOOK }}"}]
+on_success: [{webhook: "http://127.0.0.1:PORT/success"}]
+"""
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append((self.path, json.loads(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def outcomes(airflow, tmp_path_factory):
+    """One pipeline run by Airflow and locally; states by task, and what was told."""
+    folder = tmp_path_factory.mktemp("outcomes")
+    server = HTTPServer(("127.0.0.1", 0), _Receiver)
+    server.told = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (folder / "pipelines").mkdir()
+    text = OUTCOMES.replace("PORT", str(server.server_port))
+    (folder / "pipelines" / "outcomes.yml").write_text(text)
+    env = {"ADELT_PROJECT": str(folder), "ADELT_DAGS_PROJECT": str(folder), "ADELT_SECRET_HOOK": "s3cret"}
+
+    def home(name: str) -> dict[str, str]:
+        (folder / name).mkdir()
+        return {**env, "ADELT_HOME": str(folder / name), "ADELT_WAREHOUSE": str(folder / f"{name}.duckdb")}
+
+    said = airflow.test("outcomes", "2026-01-29T00:00:00Z", home("theirs"), {"folder": str(folder / "theirs")})
+    told = list(server.told)
+    ours = home("ours")
+    words = ["--interval", "2026-01-28/2026-01-29", "-i", f"folder={folder / 'ours'}", "--json"]
+    local = subprocess.run(
+        [ADELT, "run", "outcomes", *words], env={**os.environ, **ours}, cwd=folder, capture_output=True, text=True
+    )
+    server.shutdown()
+    return {"airflow": airflow.states("outcomes"), "local": json.loads(local.stdout), "said": said, "told": told}
+
+
+def test_tasks_end_under_airflow_as_they_do_locally(outcomes):
+    states = outcomes["airflow"]
+
+    def state(task: str) -> str:
+        found = {one for name, one in states.items() if name.partition("[")[0] == task}
+        return "failed" if "failed" in found else found.pop() if len(found) == 1 else str(found)
+
+    wanted = {name: KIND[one] for name, one in outcomes["local"]["tasks"].items()}
+    assert {name: state(name) for name in wanted} == wanted, outcomes["said"][-8000:]
+    assert set(wanted.values()) == {"success", "failed", "skipped", "upstream_failed"}
+
+
+def test_items_are_named_and_fail_alone(outcomes):
+    states = outcomes["airflow"]
+    assert {name: one for name, one in states.items() if name.startswith("items[")} == {
+        "items[one=a]": "success",
+        "items[one=b]": "failed",
+        "items[one=c d]": "success",
+    }
+    assert {"each[one=x]", "each[one=y]"} <= set(states)
+
+
+def test_a_failed_task_fails_the_run_and_is_told_without_the_secret(airflow, outcomes):
+    assert airflow.run_state("outcomes") == "failed"
+    assert outcomes["airflow"][VERDICT] == "upstream_failed"
+    [(path, body)] = outcomes["told"]
+    assert path == "/s3cret"
+    assert body["pipeline"] == "outcomes"
+    assert body["status"] == "FAILED"
+    assert "s3cret" not in json.dumps(body)
+
+
+def test_what_a_retry_cannot_help_is_not_retried(airflow, outcomes):
+    tries = {task: airflow.tries("outcomes", task) for task in ("hopeless", "flaky", "warned", "slow")}
+    assert tries == {"hopeless": 1, "flaky": 2, "warned": 2, "slow": 1}
+
+
+def test_bad_input_ends_a_run_before_anything_ran(airflow, tmp_path):
+    home = tmp_path / "home"
+    env = {"ADELT_PROJECT": str(GOLDEN), "ADELT_DAGS_PROJECT": str(GOLDEN), "ADELT_HOME": str(home)}
+    said = airflow.test("small", "2026-01-29T00:00:00Z", env, {"adelt_interval": "yesterday"})
+    assert airflow.states("small") == {PLAN: "failed", "only": "upstream_failed"}
+    assert airflow.run_state("small") == "failed"
+    assert "`yesterday` is not an instant" in said
+    assert not home.exists()
+
+
+@pytest.mark.timeout(600)
+def test_a_day_of_daily_fills_the_same_warehouse_as_the_local_run(airflow, tmp_path):
+    with adelt_sandbox.running(state_dir=tmp_path / "sandbox", report_seconds=0.1) as sandbox:
+        sandbox.set_clock("2026-01-29T06:30:00Z")
+        patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
+
+        def env(name: str) -> dict[str, str]:
+            file = str(tmp_path / f"{name}.duckdb")
+            here = {"ADELT_PROJECT": str(ROOT), "ADELT_HOME": str(tmp_path / name), "ADELT_WAREHOUSE": file}
+            return {**sandbox.env, **patience, **here}
+
+        local = subprocess.Popen(
+            [ADELT, "run", "daily", "--date", "2026-01-28"],
+            env={**os.environ, **env("ours")}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        said = airflow.test("daily", "2026-01-29T06:30:00Z", env("theirs"))
+        assert local.wait() == 0, local.stdout.read()
+    assert airflow.run_state("daily") == "success", said[-8000:]
+    tables = [spec.qualified for source in ("dv360", "cm360") for spec in catalog(source).values()]
+    tables += ["raw_dv360.report_standard", "raw_cm360.report_standard"]
+    tables += [f"marts_ads.{name}" for name in ("dim_line_item", "dim_placement", "fct_delivery_daily", "rec_dv360_cm360")]
+    filled = 0
+    for table in tables:
+        ours, theirs = (
+            [
+                {name: value for name, value in row.items() if name not in LOAD}
+                for row in warehouse_rows(tmp_path / f"{name}.duckdb", table)
+            ]
+            for name in ("ours", "theirs")
+        )
+        assert differences(ours, theirs, own=()) == [], table
+        filled += bool(ours)
+    assert filled > 20
+    events = {
+        uri for (uri,) in airflow.query("SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id")
+    }
+    assert {"adelt://raw_dv360/line_item", "adelt://raw_cm360/report_standard"} <= events
+    assert "adelt://marts_ads/fct_delivery_daily" in events
+    assert not [uri for uri in events if uri.startswith("adelt://staging")]
