@@ -34,7 +34,9 @@ class Airflow:
         }
         self.call("airflow", "db", "migrate")
 
-    def call(self, program: str, *words: str, env: Mapping[str, str] | None = None, code: int | None = 0) -> str:
+    def call(
+        self, program: str, *words: str, env: Mapping[str, str] | None = None, code: int | None = 0
+    ) -> str:
         """Run a program of Airflow's environment; everything it said."""
         done = subprocess.run(
             [BIN / program, *words],

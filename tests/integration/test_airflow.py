@@ -158,7 +158,11 @@ def test_a_broken_pipeline_says_so_and_takes_no_other_with_it(probed):
     found = dags(probed["broken"])
     assert "broken" not in found["small"]["tags"]
     assert contracted(found["small"]) == {"only": ()}
-    for name, text in {"typo": "unknown key `shedule`", "circle": "in a circle", "no_yaml": "not YAML"}.items():
+    for name, text in {
+        "typo": "unknown key `shedule`",
+        "circle": "in a circle",
+        "no_yaml": "not YAML",
+    }.items():
         assert "broken" in found[name]["tags"]
         assert text in found[name]["doc"]
         assert f"pipelines/{name}.yml:" in found[name]["doc"]
@@ -228,15 +232,26 @@ def outcomes(airflow, tmp_path_factory):
         (folder / name).mkdir()
         return {**env, "ADELT_HOME": str(folder / name), "ADELT_WAREHOUSE": str(folder / f"{name}.duckdb")}
 
-    said = airflow.test("outcomes", "2026-01-29T00:00:00Z", home("theirs"), {"folder": str(folder / "theirs")})
+    said = airflow.test(
+        "outcomes", "2026-01-29T00:00:00Z", home("theirs"), {"folder": str(folder / "theirs")}
+    )
     told = list(server.told)
     ours = home("ours")
     words = ["--interval", "2026-01-28/2026-01-29", "-i", f"folder={folder / 'ours'}", "--json"]
     local = subprocess.run(
-        [ADELT, "run", "outcomes", *words], env={**os.environ, **ours}, cwd=folder, capture_output=True, text=True
+        [ADELT, "run", "outcomes", *words],
+        env={**os.environ, **ours},
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     server.shutdown()
-    return {"airflow": airflow.states("outcomes"), "local": json.loads(local.stdout), "said": said, "told": told}
+    return {
+        "airflow": airflow.states("outcomes"),
+        "local": json.loads(local.stdout)[0],
+        "said": said,
+        "told": told,
+    }
 
 
 def test_tasks_end_under_airflow_as_they_do_locally(outcomes):
@@ -306,7 +321,10 @@ def test_a_day_of_daily_fills_the_same_warehouse_as_the_local_run(airflow, tmp_p
     assert airflow.run_state("daily") == "success", said[-8000:]
     tables = [spec.qualified for source in ("dv360", "cm360") for spec in catalog(source).values()]
     tables += ["raw_dv360.report_standard", "raw_cm360.report_standard"]
-    tables += [f"marts_ads.{name}" for name in ("dim_line_item", "dim_placement", "fct_delivery_daily", "rec_dv360_cm360")]
+    tables += [
+        f"marts_ads.{name}"
+        for name in ("dim_line_item", "dim_placement", "fct_delivery_daily", "rec_dv360_cm360")
+    ]
     filled = 0
     for table in tables:
         ours, theirs = (

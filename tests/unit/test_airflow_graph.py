@@ -51,7 +51,9 @@ def airflow_states(made: definition.Definition, told: dict, fails: set[str]) -> 
         elif node.rule == "one_failed" and not bad:
             states[node.id] = "skipped"
         else:
-            fails_now = node.kind == "task" and node.id in fails and not made.pipeline.tasks[node.id].allow_failure
+            fails_now = (
+                node.kind == "task" and node.id in fails and not made.pipeline.tasks[node.id].allow_failure
+            )
             states[node.id] = "failed" if fails_now else "success"
     return states
 
@@ -63,7 +65,10 @@ def local_states(made: definition.Definition, fails: set[str]) -> dict[str, str]
         for task in scheduler.ready():
             scheduler.started(task.id)
             scheduler.finished(task.id, State.FAILED if task.task in fails else State.SUCCEEDED)
-    return {name: "SUCCEEDED" if state is State.WARNING else str(state) for name, state in scheduler.states().items()}
+    return {
+        name: "SUCCEEDED" if state is State.WARNING else str(state)
+        for name, state in scheduler.states().items()
+    }
 
 
 def _day():
@@ -140,7 +145,10 @@ def test_a_run_is_for_the_last_interval_that_was_over_where_its_schedule_is(ever
     made = loaded(f"{{version: 1, name: p, interval: {{every: {every}}}, tasks: {{t: {{run: [echo]}}}}}}")
     there = datetime.fromisoformat(instant).astimezone(ZoneInfo("Europe/Paris"))
     assert str(run.interval_of(made.pipeline, started(there))) == wanted
-    assert str(run.interval_of(made.pipeline, started(adelt_interval="2020-01-01/2020-03-01"))) == "2020-01-01/2020-03-01"
+    assert (
+        str(run.interval_of(made.pipeline, started(adelt_interval="2020-01-01/2020-03-01")))
+        == "2020-01-01/2020-03-01"
+    )
     assert str(run.interval_of(made.pipeline, started(adelt_interval=there.isoformat()))) == wanted
 
 
@@ -196,7 +204,9 @@ def test_an_empty_matrix_is_one_item_that_does_nothing():
         ' tasks: {t: {matrix: {x: "{{ inputs.xs }}"}, run: [x]}}}'
     )
     [item] = run.handed_out(made, started())["t"]
-    done = subprocess.run(["bash", "-c", run.script(made, "t", "false")], env=item, capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", run.script(made, "t", "false")], env=item, capture_output=True, check=True
+    )
     assert b"no items" in done.stdout
 
 
@@ -206,7 +216,9 @@ def test_pools_and_notes():
      schedule: [{cron: "0 5 * * *", catchup: true}, {cron: "0 6 * * *"}],
      tasks: {t: {allow_failure: true, matrix: {x: [1], fail_fast: true}, run: [x]}}}
     """
-    made = [loaded(text.replace("NAME", name).replace("SLOTS", slots)) for name, slots in (("a", "3"), ("b", "2"))]
+    made = [
+        loaded(text.replace("NAME", name).replace("SLOTS", slots)) for name, slots in (("a", "3"), ("b", "2"))
+    ]
     found = export(made, Path())
     assert json.loads(found.files["deploy/airflow/pools.json"])["api"]["slots"] == 2
     assert {(note.where, note.kind) for note in found.notes if note.pipeline == "a"} == {
