@@ -15,6 +15,7 @@ from adelt import __version__, ids, settings, warm
 from adelt.definition import Definition
 from adelt.definition.model import Pipeline
 from adelt.definition.templates import as_text, slug
+from adelt.errors import InputError
 from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
@@ -133,9 +134,9 @@ class History:
         found = self._ledger.done(task.key)
         return found.run_id if found else ""
 
-    def outputs(self, plan: Plan) -> Mapping[str, Any]:
+    def outputs(self, plan: Plan, definition: Definition) -> Mapping[str, Any]:
         """Outputs of tasks that are over."""
-        return outputs_of(self._ledger, plan) if self._ledger else {}
+        return outputs_of(self._ledger, plan, definition) if self._ledger else {}
 
 
 def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events.Listener] = ()) -> RunResult:
@@ -236,12 +237,19 @@ def log_path(here: Settings, run_id: str, task_id: str, attempt: int) -> Path:
     return here.home / "logs" / run_id / f"{slug(task_id)[:100]}.{attempt}.log"
 
 
-def outputs_of(ledger: Ledger, plan: Plan) -> dict[str, Any]:
+def outputs_of(ledger: Ledger, plan: Plan, definition: Definition) -> dict[str, Any]:
     """Outputs of tasks that are over; those of a matrix are lists in the order of its items."""
     result: dict[str, Any] = {}
     for group in plan.groups:
-        found = [done.outputs for task in group.tasks or () if (done := ledger.done(task.key))]
-        if len(group.tasks or ()) == 1 and found and not (group.tasks or ())[0].item:
+        tasks = group.tasks
+        if tasks is None:  # a matrix whose list another task put out
+            try:
+                tasks = instances(definition, plan, group, result)
+            except InputError:  # it has not, so far
+                tasks = ()
+        tasks = tasks or ()
+        found = [done.outputs for task in tasks if (done := ledger.done(task.key))]
+        if len(tasks) == 1 and found and not tasks[0].item:
             result[group.name] = found[0]
         elif found:
             names = dict.fromkeys(name for one in found for name in one)
@@ -281,7 +289,7 @@ class _Around:
         return found.run_id
 
     def outputs(self, plan: Plan) -> Mapping[str, Any]:
-        return outputs_of(self._ledger, plan)
+        return outputs_of(self._ledger, plan, self._request.definition)
 
     def expand(self, plan: Plan, group: Group, outputs: Mapping[str, Any]) -> tuple[PlannedTask, ...]:
         return instances(self._request.definition, plan, group, outputs) or ()

@@ -115,7 +115,7 @@ def _tasks(definition: Definition, plan: Plan, history: "History", *, force: boo
         stale = force or any(need in fresh for need in group.needs)
         tasks = group.tasks
         if tasks is None and not stale:
-            tasks = instances(definition, plan, group, history.outputs(plan))
+            tasks = instances(definition, plan, group, history.outputs(plan, definition))
         if tasks is None:
             fresh.add(group.name)
             result.append(

@@ -2,15 +2,17 @@
 
 import json
 import threading
+from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import typer
 
-from adelt import publish
+from adelt import definition, engine, publish, settings
 from adelt.cli import intervals, runs
 from adelt.definition.model import Pipeline
 from adelt.errors import AdeltError, InputError
+from adelt.window import Interval
 
 PIPELINE = """
 version: 1
@@ -39,7 +41,14 @@ def project(tmp_path, monkeypatch):
 
 def task(name, **options):
     given = {"interval": None, "at": None, "run_id": "r1", "matrix": None, "inputs": None, "outputs": None}
-    given |= {"publish": "", "force": False, "if_changed": False, "target": None, "as_json": False}
+    given |= {
+        "publish": "",
+        "force": False,
+        "if_changed": False,
+        "again": False,
+        "target": None,
+        "as_json": False,
+    }
     runs.task(name, **{**given, **options})
 
 
@@ -148,3 +157,48 @@ def test_outputs_that_cannot_be_handed_on_are_told_before_the_task_runs(project,
     with pytest.raises(typer.Exit):
         task("failing.find", at="2026-01-02T05:00:00Z", publish="kestra")
     assert "::" not in capsys.readouterr().out
+
+
+def test_airflow_reads_outputs_and_tables_in_the_last_line(project, capsys, tmp_path, monkeypatch):
+    task("handed.find", at="2026-01-02T05:00:00Z", publish="airflow")
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last == {"assets": [], "outputs": {"tables": ["a", "b"]}}
+    pod = tmp_path / "xcom" / "return.json"
+    pod.parent.mkdir()
+    monkeypatch.setattr(publish, "POD", pod)
+    publish.publish("airflow", {"x": 1}, ["raw_dv360.line_item"])
+    assert json.loads(pod.read_text()) == {"assets": ["raw_dv360.line_item"], "outputs": {"x": 1}}
+
+
+def test_again_does_what_this_run_did_and_not_what_another_did(project, capsys):
+    def done_already(**options) -> bool:
+        task("handed.find", at="2026-01-02T05:00:00Z", **options)
+        return "done by run" in capsys.readouterr().out
+
+    assert not done_already(run_id="r1")
+    assert done_already(run_id="r1")  # a retry after the answer was lost
+    assert not done_already(run_id="r1", again=True)  # somebody cleared it
+    assert done_already(run_id="r2", again=True)
+
+
+CHAINED = """
+version: 1
+name: chained
+tasks:
+  find: {run: "echo 'found=[1, 2]' > $ADELT_OUTPUT"}
+  each:
+    needs: [find]
+    matrix: {one: "{{ tasks.find.outputs.found }}"}
+    run: "echo rows={{ matrix.one }} > $ADELT_OUTPUT"
+  sum_up: {needs: [each], run: "test '{{ tasks.each.outputs.rows }}' = 1,2"}
+"""
+
+
+def test_outputs_of_a_matrix_that_a_task_listed_reach_later_tasks(project):
+    (project / "pipelines/chained.yml").write_text(CHAINED)
+    here = settings.load()
+    loaded = definition.find("chained", project)
+    result = engine.run_pipeline(
+        here, engine.RunRequest(loaded, Interval(date(2026, 1, 1), date(2026, 1, 2)))
+    )
+    assert result.tasks == dict.fromkeys(("find", "each", "sum_up"), "SUCCEEDED")
