@@ -149,9 +149,9 @@ def test_orchestra_is_sent_each_output(project, orchestra):
 
 def test_outputs_that_cannot_be_handed_on_are_told_before_the_task_runs(project, monkeypatch, capsys):
     monkeypatch.delenv("ORCHESTRA_API_KEY", raising=False)
-    for engine in ("orchestra", "kestrel"):
+    for name in ("orchestra", "kestrel"):
         with pytest.raises(InputError):
-            task("handed.find", at="2026-01-02T05:00:00Z", publish=engine)
+            task("handed.find", at="2026-01-02T05:00:00Z", publish=name)
     assert not (project / "home").exists()
     (project / "pipelines/failing.yml").write_text(FAILING)
     with pytest.raises(typer.Exit):
