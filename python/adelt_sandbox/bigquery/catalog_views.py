@@ -5,8 +5,11 @@ views they become a list of rows in the place of their name.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import sqlglot
+from sqlglot import exp
 
 _NAME = r"(?:`?(?P<project>[\w-]+)`?\s*\.\s*)?`?(?P<dataset>\w+)`?\s*\.\s*"
 _TABLES = re.compile(_NAME + r"`?__TABLES__`?", re.IGNORECASE)
@@ -23,6 +26,8 @@ def apply() -> None:
 
     # The emulator's own has no names of columns when there are no rows.
     views._empty_mv_values_subquery = lambda: _view(iter(()), ", ".join(views._MV_COLUMNS))
+    for name in ("_columns_as_values", "_table_options_as_values", "_tables_as_values"):
+        setattr(views, name, _named(getattr(views, name)))
     plain = inner.expand_information_schema
 
     def expand(sql: str, project: str, catalog: Any) -> str:
@@ -38,20 +43,37 @@ def apply() -> None:
     inner.expand_information_schema = expand
 
 
+def _named(make: Callable[..., str]) -> Callable[..., str]:
+    """The rows of an emulator's view with the names of the columns in each, which a join needs after the translation."""
+
+    def made(*args: Any) -> str:
+        text = make(*args)
+        values = sqlglot.parse_one(text, read="duckdb").find(exp.Values)
+        if values is None:
+            return text
+        names = [column.name for column in values.args["alias"].columns]
+        rows = [[cell.sql(dialect="bigquery") for cell in row.expressions] for row in values.expressions]
+        return _rows(rows, names)
+
+    return made
+
+
 def _place(match: re.Match[str], project: str) -> tuple[str, str]:
     return match["project"] or project, match["dataset"]
 
 
 def _view(rows: Iterator[tuple[Any, ...]], columns: str) -> str:
-    names = columns.split(", ")
+    return _rows([[_literal(value) for value in row] for row in rows], columns.split(", "))
+
+
+def _rows(rows: list[list[str]], names: list[str]) -> str:
+    """Rows of SQL in the place of a table."""
+    if not rows:
+        return f"(SELECT {', '.join(f'CAST(NULL AS STRING) AS {name}' for name in names)} LIMIT 0)"
     values = [
-        "STRUCT("
-        + ", ".join(f"{_literal(value)} AS {name}" for name, value in zip(names, row, strict=True))
-        + ")"
+        "STRUCT(" + ", ".join(f"{value} AS {name}" for value, name in zip(row, names, strict=True)) + ")"
         for row in rows
     ]
-    if not values:
-        return f"(SELECT {', '.join(f'CAST(NULL AS STRING) AS {name}' for name in names)} LIMIT 0)"
     return f"(SELECT {', '.join(f'r.{name} AS {name}' for name in names)} FROM UNNEST([{', '.join(values)}]) AS r)"
 
 
