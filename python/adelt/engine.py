@@ -17,7 +17,7 @@ from adelt.definition.templates import as_text, slug
 from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
-from adelt.run import Executor, events
+from adelt.run import Executor, Outcome, events
 from adelt.run.process import Command
 from adelt.run.workers import Workers
 from adelt.settings import Settings
@@ -186,12 +186,36 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
             ledger.finish_run(run.id, "FAILED", f"{type(error).__name__}: {error}")
             raise
         ledger.finish_run(run.id, outcome.status, outcome.message)
+        message = _alert(here, request, ledger, run.id, outcome)
     result = RunResult(
         run.id, plan.pipeline, str(plan.interval), outcome.status, outcome.exit_code, outcome.seconds,
-        outcome.message, outcome.states,
+        message, outcome.states,
     )  # fmt: skip
     _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
     return result
+
+
+def _alert(here: Settings, request: RunRequest, ledger: Ledger, run_id: str, outcome: Outcome) -> str:
+    """Tell whom the definition names; the run's message, with what could not be told."""
+    pipeline = request.definition.pipeline
+    notices = {
+        "FAILED": pipeline.on_failure,
+        "SUCCEEDED": pipeline.on_success,
+        "WARNING": pipeline.on_success,
+    }.get(outcome.status)
+    if not notices:
+        return outcome.message
+    from adelt.alerts import Alert, send_all
+
+    failed = tuple(task for task, state in outcome.states.items() if state == "FAILED")
+    alert = Alert(
+        pipeline.name, run_id, outcome.status, str(request.interval), here.target, outcome.seconds,
+        outcome.message, failed,
+    )  # fmt: skip
+    message = "; ".join(filter(None, (outcome.message, *send_all(notices, alert, here))))
+    if message != outcome.message:
+        ledger.note_run(run_id, message)
+    return message
 
 
 @contextmanager

@@ -362,7 +362,7 @@ class Task(Strict):
 
 
 class Notice(Strict):
-    """Whom an engine tells. The local runner reports in the terminal and the ledger only."""
+    """Whom to tell at the end of a run: a Slack channel, an e-mail address, a Teams channel; of a webhook, its secret's name."""
 
     slack: str | None = None
     email: str | None = None
