@@ -55,13 +55,13 @@ def post_office():
         def handle(self):
             self.wfile.write(b"220 hello\r\n")
             while line := self.rfile.readline().decode().strip():
-                if line == "DATA":
+                if line.upper() == "DATA":
                     self.wfile.write(b"354 go on\r\n")
                     text = ""
                     while (part := self.rfile.readline().decode()) != ".\r\n":
                         text += part
                     letters.append(text)
-                self.wfile.write(b"221 bye\r\n" if line == "QUIT" else b"250 fine\r\n")
+                self.wfile.write(b"221 bye\r\n" if line.upper() == "QUIT" else b"250 fine\r\n")
 
     with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as port:
         yield port, letters

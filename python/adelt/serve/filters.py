@@ -87,8 +87,10 @@ class Paging(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    page: int = Field(1, ge=1, le=1_000_000)
-    page_size: int = Field(50, ge=1, le=MOST_ROWS, validation_alias=AliasChoices("page_size", "per_page"))
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    page_size: int = Field(
+        default=50, ge=1, le=MOST_ROWS, validation_alias=AliasChoices("page_size", "per_page")
+    )
 
 
 class _Filters(Paging):
