@@ -6,10 +6,10 @@ have no history: they are what they are on the window's last day.
 
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -171,12 +171,18 @@ def _session(run: Run) -> requests.Session:
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retry))
     session.mount("https://", HTTPAdapter(max_retries=retry))
-    session.auth = _authorize  # not a header of the session: a .netrc would replace that
+    session.auth = partial(
+        _authorize, _token(run)
+    )  # not a header of the session: a .netrc would replace that
     return session
 
 
-def _authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    if token := os.environ.get(TOKEN, "").strip():
+def _token(run: Run) -> str:
+    return run.secret(TOKEN).strip()
+
+
+def _authorize(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    if token:
         request.headers["Authorization"] = f"Bearer {token}"
     return request
 
@@ -191,7 +197,7 @@ def _base_url(run: Run) -> str:
             where="parameter `base_url`",
             fix=f"write -p base_url={ORCHESTRA}; http:// is for this machine only",
         )
-    if not local and not os.environ.get(TOKEN, "").strip():
+    if not local and not _token(run):
         raise InputError("there is no token for the API", where=url, fix=f"export {TOKEN}=...")
     return url
 

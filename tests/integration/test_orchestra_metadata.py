@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from history import RUNS, fill, listening
 
+from adelt import settings
 from adelt.serve.app import BASE
 from adelt_sources.errors import InputError, SourceError
 from adelt_sources.ingest import Ingest, ingest
@@ -36,7 +37,7 @@ def bring(tmp_path, monkeypatch):
         def __call__(self, table, url, days=DAYS, run_id="r", **params):
             warehouse = DuckDb(tmp_path / "w.duckdb")
             job = Ingest("orchestra_metadata", table, *days, run_id, warehouse, tmp_path / "work",
-                         params={"base_url": url, **params}, patience=IMPATIENT)  # fmt: skip
+                         params={"base_url": url, **params}, patience=IMPATIENT, secret=settings.secret)  # fmt: skip
             return ingest(job)
 
         def rows(self, sql):
