@@ -1,9 +1,9 @@
 """Views that describe tables: `__TABLES__` and `INFORMATION_SCHEMA.COLUMN_FIELD_PATHS`, and the emulator's own made fast.
 
-`dbt docs generate` joins them (dbt-bigquery's catalog macros); columns as in Google's reference of each. The first two the
-emulator lacks. Its own it puts into the query as literal rows: thousands of them take it minutes to translate, and in a join their columns
-lose their names. Here the rows are stored in a schema of its catalog, whose names it leaves alone, and the query gets the name of
-the table.
+`dbt docs generate` joins them (dbt-bigquery's catalog macros); columns as in Google's reference of each. The emulator lacks
+the first two. Its own it puts into the query as literal rows: thousands of them take it minutes to translate, and in a join
+their columns lose their names. Here the rows are stored in a schema of its catalog, whose names it leaves alone, and the query
+gets the name of the table.
 """
 
 import re
