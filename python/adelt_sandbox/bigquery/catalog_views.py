@@ -76,7 +76,7 @@ def _stored(engine: Any, name: str, text: str) -> str:
 
 def _literal(value: Any) -> str:
     if value is None:
-        return "NULL"
+        return "NULL::VARCHAR"  # or a column without any text would be one of numbers
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
