@@ -38,6 +38,7 @@ class Ingest:
         google_endpoint: Base URL of another server that speaks the Google APIs (the sandbox); None is Google.
         patience: How long to wait and how often to try.
         landing: Where the files are kept as they came; None keeps none.
+        secret: Gives the value of a secret by its name; empty if there is none.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Ingest:
     google_endpoint: str | None = None
     patience: Patience = field(default_factory=Patience)
     landing: "Landing | None" = None
+    secret: Callable[[str], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _ingest(job: Ingest, spec: TableSpec, on_progress: Callable[[Progress], None
         tell=on_progress,
         keeper=keeper.keep if keeper else None,
         impersonate=job.warehouse.impersonate if isinstance(job.warehouse, BigQuery) else "",
+        secret=job.secret,
     )
     google = Google(run)
     begun = time.monotonic()

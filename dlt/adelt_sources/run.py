@@ -76,6 +76,7 @@ class Run:
         impersonate: Service account to act as; empty acts as the credentials themselves.
         tell: Called with news.
         keeper: Called with the run, its files as they came and the rows they stand for; None keeps nothing.
+        secret: Gives the value of a secret by its name; empty if there is none.
         started_at: When the run began; ends up in `_loaded_at`.
     """
 
@@ -89,6 +90,7 @@ class Run:
     tell: Callable[[Progress], None]
     keeper: Keep | None = None
     impersonate: str = ""
+    secret: Callable[[str], str] = lambda _: ""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

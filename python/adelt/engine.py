@@ -194,14 +194,18 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         outcome.message, outcome.states,
     )  # fmt: skip
     _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
-    _alert(here, request.definition.pipeline, result, listeners)
+    _alert(here, ledger, request.definition.pipeline, result, listeners)
     return result
 
 
 def _alert(
-    here: Settings, pipeline: Pipeline, result: RunResult, listeners: Sequence[events.Listener]
+    here: Settings,
+    ledger: Ledger,
+    pipeline: Pipeline,
+    result: RunResult,
+    listeners: Sequence[events.Listener],
 ) -> None:
-    """Tell whom the pipeline names."""
+    """Tell whom the pipeline names; who could not be told is added to the run's message."""
     if not (pipeline.on_failure or pipeline.on_success):
         return
     from adelt import alerts  # late: it is not for most runs
@@ -210,7 +214,11 @@ def _alert(
         result.pipeline, result.run_id, result.interval, result.status, here.target, result.seconds,
         result.message, result.tasks,
     )  # fmt: skip
-    for told in alerts.tell(pipeline, message, here):
+    everyone = alerts.tell(pipeline, message, here)
+    missed = [f"could not tell {told.whom}: {told.error}" for told in everyone if told.error]
+    if missed:
+        ledger.note_run(result.run_id, "; ".join(filter(None, (result.message, *missed))))
+    for told in everyone:
         _tell(listeners, events.RunTold(result.pipeline, result.run_id, told.whom, told.error))
 
 

@@ -13,7 +13,7 @@ from adelt import reference
 from adelt_sources.catalog import Source, TableSpec, source_spec, sources
 
 #: What a dbt source is called, by the dataset that its tables are in.
-DBT_SOURCES = {"raw_dv360": "dv360", "raw_cm360": "cm360", "raw_erf": "dv360_erf"}
+DBT_SOURCES = {"raw_dv360": "dv360", "raw_cm360": "cm360", "raw_erf": "dv360_erf", "raw_ops": "ops"}
 
 #: The feed behind these datasets is over: old rows are all there will ever be.
 ENDED = {"raw_erf"}

@@ -111,6 +111,14 @@ def run(tmp_path, authority, monkeypatch):
         assert SECRET not in said
         return said
 
+    def recorded():
+        env = {**os.environ, "ADELT_PROJECT": str(tmp_path), "ADELT_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-P", "-m", "adelt", "runs", "--json"]
+        return json.loads(
+            subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True).stdout
+        )[0]["message"]
+
+    run.recorded = recorded
     return run
 
 
@@ -196,6 +204,7 @@ def test_who_cannot_be_told_is_named_and_the_run_ends_as_it_did(run, notices, se
     said = run(f"on_failure: {notices}\non_success: {notices}", fails=False, **secrets)
     assert "p: could not tell " in said
     assert why in said
+    assert why in run.recorded()
 
 
 def test_a_receiver_that_refuses_is_told_without_its_secrets(run, hooks):

@@ -429,3 +429,26 @@ def test_killed_at_ten_moments_it_ends_the_same(warehouse, tmp_path):
     warehouse.place.set_faults([])
     subprocess.run(command, env=dict(os.environ), check=True, stdout=subprocess.DEVNULL)
     assert warehouse.rows() == after
+
+
+def test_tables_describe_themselves_as_dbt_docs_asks(warehouse):
+    """The joins of dbt-bigquery's catalogue macros, over the views that the sandbox adds or makes fast."""
+    warehouse.load([(day(1), 1, 10), (day(2), 1, 20)], None)
+    query = (
+        "select t.row_count, t.type, p.field_path, p.data_type, p.description, c.is_partitioning_column,"
+        " c.clustering_ordinal_position, json_value(o.option_value) as told, m.table_name as materialized"
+        " from `raw_x`.__TABLES__ t"
+        " left join `raw_x`.INFORMATION_SCHEMA.MATERIALIZED_VIEWS m on m.table_name = t.table_id"
+        " left join `raw_x`.INFORMATION_SCHEMA.TABLE_OPTIONS o"
+        "   on o.table_name = t.table_id and o.option_name = 'description'"
+        " join `raw_x`.INFORMATION_SCHEMA.COLUMNS c on c.table_name = t.table_id"
+        " join `raw_x`.INFORMATION_SCHEMA.COLUMN_FIELD_PATHS p"
+        "   on p.table_name = t.table_id and p.column_name = c.column_name"
+        f" where t.table_id = '{warehouse.name}' order by c.ordinal_position, p.field_path"
+    )
+    with connected(warehouse.target) as connection:
+        _, rows = connection.ask(query)
+    assert [row[2] for row in rows] == ["day", "account", "value", "tags", "tags.ids", "tags.name"]
+    assert rows[0] == (2, 1, "day", "DATE", "The day", "YES", None, "A table", None)
+    assert rows[1][5:7] == ("NO", 1)
+    assert rows[3][3] == "ARRAY<STRUCT<name STRING, ids ARRAY<INT64>>>"

@@ -10,7 +10,14 @@ ALL = [(source, name) for source in sources() for name in catalog(source)]
 
 
 def test_every_source_of_the_main_job_is_declared():
-    assert sources() == ["cm360", "cm360_reports", "dv360", "dv360_erf", "dv360_reports"]
+    assert sources() == [
+        "cm360",
+        "cm360_reports",
+        "dv360",
+        "dv360_erf",
+        "dv360_reports",
+        "orchestra_metadata",
+    ]
 
 
 def test_every_entity_read_file_type_is_declared():

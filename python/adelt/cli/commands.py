@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from adelt.cli import backfill, definitions, doctor, export, ingest, replay, runs, sandbox, targets
+from adelt.cli import backfill, definitions, doctor, export, ingest, replay, runs, sandbox, serve, targets
 from adelt.cli.app import app
 
 
@@ -14,6 +14,7 @@ def register() -> None:
     app.command()(ingest.ingest)
     app.command()(replay.replay)
     app.command()(runs.runs)
+    app.command()(serve.serve)
     app.command()(doctor.doctor)
     app.command()(targets.targets)
     app.command()(definitions.tables)

@@ -161,6 +161,11 @@ class Ledger:
             )
             con.execute("DELETE FROM slot WHERE holder LIKE ? || '/%'", (run_id,))
 
+    def note_run(self, run_id: str, message: str) -> None:
+        """Change what a run says of itself."""
+        with self.transaction() as con:
+            con.execute("UPDATE pipeline_run SET message = ? WHERE id = ?", (message, run_id))
+
     # tasks
 
     def claim_task(

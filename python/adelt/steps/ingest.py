@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from adelt.definition.templates import as_text
 from adelt.errors import InputError
 from adelt.ledger.rows import Operation
-from adelt.settings import Settings
+from adelt.settings import Settings, secret
 from adelt.steps.context import Context, StepResult
 from adelt.window import Interval
 
@@ -57,6 +57,7 @@ def run(
         google_endpoint=settings.google_endpoint,
         patience=Patience(**{**settings.patience, **_attempts(settings.patience)}),  # type: ignore[arg-type]
         landing=landing_of(settings) if settings.landing else None,
+        secret=secret,
     )
     return ingest(job, on_progress)
 

@@ -1,11 +1,13 @@
-"""Two views that describe tables and that the emulator lacks: `__TABLES__` and `INFORMATION_SCHEMA.COLUMN_FIELD_PATHS`.
+"""Views that describe tables: `__TABLES__` and `INFORMATION_SCHEMA.COLUMN_FIELD_PATHS`, and the emulator's own made fast.
 
-`dbt docs generate` reads them (dbt-bigquery's catalog macros); columns as in Google's reference of each. Like the emulator's own
-views they become a list of rows in the place of their name.
+`dbt docs generate` joins them (dbt-bigquery's catalog macros); columns as in Google's reference of each. The emulator lacks
+the first two. Its own it puts into the query as literal rows: thousands of them take it minutes to translate, and in a join
+their columns lose their names. Here the rows are stored in a schema of its catalog, whose names it leaves alone, and the query
+gets the name of the table.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _NAME = r"(?:`?(?P<project>[\w-]+)`?\s*\.\s*)?`?(?P<dataset>\w+)`?\s*\.\s*"
@@ -14,6 +16,7 @@ _PATHS = re.compile(_NAME + r"INFORMATION_SCHEMA\s*\.\s*`?COLUMN_FIELD_PATHS`?",
 _TABLE_TYPES = {"TABLE": 1, "VIEW": 2, "EXTERNAL": 3}
 _TABLES_COLUMNS = "project_id, dataset_id, table_id, row_count, size_bytes, type"
 _PATHS_COLUMNS = "table_catalog, table_schema, table_name, column_name, field_path, data_type, description"
+_HEAD = "(SELECT * FROM (VALUES "  # how the emulator begins the rows of a view
 
 
 def apply() -> None:
@@ -21,52 +24,66 @@ def apply() -> None:
     import bqemulator.sql.inner_query as inner
     import bqemulator.sql.rewriter.information_schema as views
 
-    # The emulator's own has no names of columns when there are no rows.
-    views._empty_mv_values_subquery = lambda: _view(iter(()), ", ".join(views._MV_COLUMNS))
+    engines: list[Any] = []  # the engine of the process, once it is known
+    for view in ("_mv", "_columns", "_table_options", "_tables"):
+        name = f"{view}_as_values"
+        setattr(views, name, _stored_instead(getattr(views, name), view, engines))
     plain = inner.expand_information_schema
 
     def expand(sql: str, project: str, catalog: Any) -> str:
-        if "__tables__" in sql.lower() or "column_field_paths" in sql.lower():
-            sql = _TABLES.sub(
-                lambda match: _view(_tables(catalog, *_place(match, project)), _TABLES_COLUMNS), sql
-            )
-            sql = _PATHS.sub(
-                lambda match: _view(_paths(catalog, *_place(match, project)), _PATHS_COLUMNS), sql
-            )
+        engines[:] = [catalog._engine]
+        sql = _TABLES.sub(lambda match: _view(catalog, _tables, _TABLES_COLUMNS, match, project), sql)
+        sql = _PATHS.sub(lambda match: _view(catalog, _paths, _PATHS_COLUMNS, match, project), sql)
         return str(plain(sql, project, catalog))
 
     inner.expand_information_schema = expand
 
 
-def _place(match: re.Match[str], project: str) -> tuple[str, str]:
-    return match["project"] or project, match["dataset"]
+def _stored_instead(make: Callable[..., str], view: str, engines: list[Any]) -> Callable[..., str]:
+    """A view of the emulator, stored: its rows are literals that DuckDB reads, too."""
+
+    def made(tables: Any, project: str, dataset: str) -> str:
+        text = make(tables, project, dataset)
+        return _stored(engines[0], f"_schema{view}__{dataset}", text) if text.startswith(_HEAD) else text
+
+    return made
 
 
-def _view(rows: Iterator[tuple[Any, ...]], columns: str) -> str:
-    names = columns.split(", ")
-    values = [
-        "STRUCT("
-        + ", ".join(f"{_literal(value)} AS {name}" for name, value in zip(names, row, strict=True))
-        + ")"
-        for row in rows
-    ]
-    if not values:
-        return f"(SELECT {', '.join(f'CAST(NULL AS STRING) AS {name}' for name in names)} LIMIT 0)"
-    return f"(SELECT {', '.join(f'r.{name} AS {name}' for name in names)} FROM UNNEST([{', '.join(values)}]) AS r)"
+def _view(
+    catalog: Any,
+    rows: Callable[[Any, str, str], Iterator[tuple[Any, ...]]],
+    columns: str,
+    match: re.Match[str],
+    project: str,
+) -> str:
+    dataset = match["dataset"]
+    values = ", ".join(
+        f"({', '.join(map(_literal, row))})" for row in rows(catalog, match["project"] or project, dataset)
+    )
+    nothing = f"({', '.join(['NULL'] * len(columns.split(',')))})"
+    text = f"{_HEAD}{values or nothing}) AS v({columns}){'' if values else ' WHERE FALSE'})"
+    return _stored(catalog._engine, f"{rows.__name__}__{dataset}", text)
+
+
+def _stored(engine: Any, name: str, text: str) -> str:
+    """Store the rows of a query in DuckDB's SQL; the name of their table."""
+    from bqemulator.storage.engine import CATALOG_SCHEMA
+
+    table = f"{CATALOG_SCHEMA}.adelt{name}"
+    engine.execute(f"CREATE OR REPLACE TABLE {table} AS {text}")
+    return table
 
 
 def _literal(value: Any) -> str:
     if value is None:
-        return "CAST(NULL AS STRING)"
-    if isinstance(value, int):
-        return str(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+        return "NULL::VARCHAR"  # or a column without any text would be one of numbers
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _tables(catalog: Any, project: str, dataset: str) -> Iterator[tuple[Any, ...]]:
     from bqemulator.storage.sql_identifiers import quoted_table_ref
 
-    for table in _listed(catalog, project, dataset):
+    for table in catalog.list_tables(project, dataset):
         rows = 0
         if table.table_type == "TABLE":
             name = quoted_table_ref(project, dataset, table.table_id)
@@ -76,15 +93,13 @@ def _tables(catalog: Any, project: str, dataset: str) -> Iterator[tuple[Any, ...
 
 
 def _paths(catalog: Any, project: str, dataset: str) -> Iterator[tuple[Any, ...]]:
-    for table in _listed(catalog, project, dataset):
+    from bqemulator.sql.rewriter.information_schema import _render_data_type
+
+    for table in catalog.list_tables(project, dataset):
         for column in table.schema_.fields:
             for path, field in _fields(column, ""):
-                kind = _type(field)
+                kind = _render_data_type(field)
                 yield project, dataset, table.table_id, column.name, path, kind, field.description or None
-
-
-def _listed(catalog: Any, project: str, dataset: str) -> list[Any]:
-    return sorted(catalog.list_tables(project, dataset), key=lambda table: str(table.table_id))
 
 
 def _fields(field: Any, above: str) -> Iterator[tuple[str, Any]]:
@@ -93,9 +108,3 @@ def _fields(field: Any, above: str) -> Iterator[tuple[str, Any]]:
     yield path, field
     for below in field.fields:
         yield from _fields(below, f"{path}.")
-
-
-def _type(field: Any) -> str:
-    from bqemulator.sql.rewriter.information_schema import _render_data_type
-
-    return str(_render_data_type(field))
