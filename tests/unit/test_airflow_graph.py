@@ -232,6 +232,21 @@ def test_pools_and_notes():
     assert export(made[:1], Path()).files == export(made[:1], Path("elsewhere")).files
 
 
+def test_a_run_fails_though_its_last_task_was_not_wanted():
+    made = loaded(
+        "{version: 1, name: p, inputs: {full: {type: boolean, default: false}},"
+        " tasks: {a: {run: [x]}, b: {needs: [a], if: inputs.full, run: [x]}}}"
+    )
+    states = airflow_states(made, run.handed_out(made, started()), {"a"})
+    assert states == {
+        PLAN: "success",
+        "a": "failed",
+        "b-if": "success",
+        "b": "skipped",
+        VERDICT: "upstream_failed",
+    }
+
+
 def test_nodes_of_ours_cannot_be_tasks_of_a_definition():
     made = loaded("{version: 1, name: p, tasks: {t: {if: always, run: [x]}}}")
     assert [node.id for node in graph(made.pipeline)] == [PLAN, "t", VERDICT]

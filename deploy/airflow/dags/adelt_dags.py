@@ -3,6 +3,7 @@
 It runs in Airflow's own environment: Airflow, PyYAML and pydantic, and of adelt only the packages that are pure.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,4 +18,11 @@ for folder in (HERE, ROOT / "python"):
 
 from adelt_airflow.load import dags  # noqa: E402
 
-globals().update({dag.dag_id: dag for dag in dags(PROJECT)})
+# Nothing that is made here is garbage; looking for some would take as long as making it.
+collecting = gc.isenabled()
+gc.disable()
+try:
+    globals().update({dag.dag_id: dag for dag in dags(PROJECT)})
+finally:
+    if collecting:
+        gc.enable()

@@ -104,7 +104,7 @@ def references(text: str) -> Iterator[Reference]:
 def paths(value: Any) -> list[tuple[str, ...]]:
     """The names that a value's templates use; lists and mappings are searched through and through."""
     if isinstance(value, str):
-        return [reference.path for reference in references(value)]
+        return [reference.path for reference in references(value)] if "{{" in value or "}}" in value else []
     if isinstance(value, Mapping):
         return [path for item in value.values() for path in paths(item)]
     if isinstance(value, list | tuple):

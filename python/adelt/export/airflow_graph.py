@@ -46,8 +46,8 @@ def graph(pipeline: Pipeline) -> list[Node]:
     needs = kept(pipeline)
     for name in needs:
         nodes += _task(pipeline, name, needs[name])
-    # A run ends as its last nodes do: one that runs after a failure would make it a success.
-    if any(pipeline.tasks[name].condition in ("always", "failure") for name in needs):
+    # A run ends as its last nodes do: one that runs, or is skipped, after a failure would make it a success.
+    if any(pipeline.tasks[name].condition != "success" for name in needs):
         nodes.append(Node(VERDICT, "join", "", tuple(needs), "none_failed"))
     return nodes
 

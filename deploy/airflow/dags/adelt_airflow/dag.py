@@ -18,6 +18,7 @@ from . import tell
 from .api import DAG, AirflowFailException, CronDataIntervalTimetable, EmptyOperator, Param, ParamsDict, task
 from .runners import runner
 from .sensors import sensor
+from .twins import Twins
 
 FIRST = 1000  # weight of nodes that only decide what others do
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)  # of catching up, if the definition names none
@@ -56,6 +57,7 @@ class _Builder:
         self._zone = ZoneInfo(zones[0] if zones else "UTC")
         self._passed_on = config.kubernetes.pass_on if config.runner == "kubernetes" else []
         self._nodes: dict[str, Any] = {}
+        self._twins = Twins()
         self._given: dict[str, Any] = {}  # results of the plan and of the nodes that end with -items
 
     def dag(self) -> DAG:
@@ -79,7 +81,10 @@ class _Builder:
         ) as dag:
             for node in graph(self._pipeline):
                 self._nodes[node.id] = made = self._node(node)
-                made.set_upstream([self._nodes[one] for one in node.upstream])
+                # As `set_upstream` does, which compares the DAGs of both each time.
+                made.upstream_task_ids.update(node.upstream)
+                for one in node.upstream:
+                    self._nodes[one].downstream_task_ids.add(node.id)
         # Not as an argument: each operator would copy all of them; nor by assignment, which checks defaults that the
         # definition has checked. Both together are half the time.
         object.__setattr__(dag, "params", ParamsDict(self._params()))
@@ -124,7 +129,7 @@ class _Builder:
         given = self._given.get(f"{name}-items", self._given[PLAN][name])
         common = self._common(name, task_)
         return sensor(name, task_, common, self._config) or runner(
-            self._definition, name, given, common, self._config
+            self._definition, name, given, common, self._config, self._twins
         )
 
     def _common(self, name: str, task_: Task) -> dict[str, Any]:
@@ -163,16 +168,14 @@ class _Builder:
 
     def _items(self, node: Node) -> Any:
         """What a task is given as the result of a task: Airflow maps over nothing else."""
-        if not run.needs_outputs(self._pipeline, node.task):
-
-            @task(task_id=node.id, doc_md=f"The items of `{node.task}`.", priority_weight=FIRST)
-            def items(planned: list[dict[str, str]]) -> list[dict[str, str]]:
-                return planned
-
-            self._given[node.id] = items(self._given[PLAN][node.task])
+        if run.needs_outputs(self._pipeline, node.task):
+            made = self._items_of_outputs(node)
         else:
-            self._given[node.id] = self._items_of_outputs(node)
-        return self._given[node.id].operator
+            doc = f"The items of `{node.task}`."
+            fields = {"task_id": node.id, "doc_md": doc, "op_args": [self._given[PLAN][node.task]]}
+            made = self._twins.make(_planned_items, fields)
+        self._given[node.id] = made.output
+        return made
 
     def _items_of_outputs(self, node: Node) -> Any:
         definition, zone, names = self._definition, self._zone, self._passed_on
@@ -190,7 +193,15 @@ class _Builder:
                 lambda: run.handed_on(definition, started(context, zone), node.task, known, _variables(names))
             )
 
-        return items({producer: self._nodes[producer].output for producer in producers})
+        return items({producer: self._nodes[producer].output for producer in producers}).operator
+
+
+def _planned_items(task_id: str, doc_md: str, op_args: list[Any]) -> Any:
+    @task(task_id=task_id, doc_md=doc_md, priority_weight=FIRST)
+    def items(planned: list[dict[str, str]]) -> list[dict[str, str]]:
+        return planned
+
+    return items(*op_args).operator
 
 
 def started(context: Mapping[str, Any], zone: ZoneInfo) -> run.Started:

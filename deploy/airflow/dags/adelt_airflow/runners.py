@@ -8,9 +8,12 @@ from adelt.export.airflow import Config
 
 from .api import AssetAlias
 from .operators import AdeltBashOperator, MayFailBashOperator
+from .twins import Twins
 
 
-def runner(definition: Definition, name: str, given: Any, common: dict[str, Any], config: Config) -> Any:
+def runner(
+    definition: Definition, name: str, given: Any, common: dict[str, Any], config: Config, twins: Twins
+) -> Any:
     """The operator of a task.
 
     Args:
@@ -19,6 +22,7 @@ def runner(definition: Definition, name: str, given: Any, common: dict[str, Any]
         given: Its variables, or a list of them for a matrix, as the result of another task.
         common: Arguments that every operator knows.
         config: Settings of the deployment.
+        twins: The operators of the DAG.
     """
     task = definition.pipeline.tasks[name]
     script = AGAIN + run.script(definition, name, config.command)
@@ -27,10 +31,10 @@ def runner(definition: Definition, name: str, given: Any, common: dict[str, Any]
         from .pods import pod
 
         return pod(task, script, given, fields, config.kubernetes)
-    fields |= {"bash_command": script, "append_env": True, "skip_on_exit_code": None}
+    fields |= {"bash_command": script, "append_env": True, "skip_on_exit_code": []}
     operator = MayFailBashOperator if task.allow_failure else AdeltBashOperator
     if task.matrix is None:
-        return operator(env=given, **fields)
+        return twins.make(operator, {**fields, "env": given})
     return operator.partial(
         **fields,
         map_index_template="{{ task.env['" + run.ITEM + "'] }}",
