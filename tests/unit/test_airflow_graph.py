@@ -252,3 +252,22 @@ def test_nodes_of_ours_cannot_be_tasks_of_a_definition():
     assert [node.id for node in graph(made.pipeline)] == [PLAN, "t", VERDICT]
     with pytest.raises(ValueError, match="pattern"):
         loaded("{version: 1, name: p, tasks: {adelt-plan: {run: [x]}}}")
+
+
+def test_tasks_that_are_not_selected_succeed_and_do_nothing():
+    made = loaded("""
+        version: 1
+        name: p
+        tasks:
+          a: {run: echo}
+          b: {needs: [a], matrix: {x: ["1", "2"]}, run: echo}
+          c: {needs: [b], run: echo}
+    """)
+    told = run.handed_out(made, started(adelt_select=["c"]))
+    assert (told["a"]["ADELT_NOTHING"], len(told["b"])) == ("a is not selected", 1)
+    assert "ADELT_NOTHING" not in told["c"]
+    script = run.script(made, "a", "echo adelt")
+    done = subprocess.run(["bash", "-euc", script], env=told["a"], capture_output=True, text=True, check=True)
+    assert done.stdout == "a is not selected\n"
+    with pytest.raises(InputError, match="no task `d`"):
+        run.handed_out(made, started(adelt_select=["d"]))

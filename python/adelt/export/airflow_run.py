@@ -15,9 +15,14 @@ from adelt.export.conditions import nullable, used_outputs
 from adelt.export.shape import axis_paths
 from adelt.plan import Group, Plan, PlannedTask, instances, item_id, make_plan
 from adelt.plan.command import task_words
+from adelt.plan.plan import kept
 from adelt.window import Interval, latest_complete, parse_instant, parse_interval
 
-INTERVAL, FORCE = "adelt_interval", "adelt_force"  # params of every DAG; inputs may not be called so
+INTERVAL, FORCE, SELECT = (
+    "adelt_interval",
+    "adelt_force",
+    "adelt_select",
+)  # params of every DAG; inputs may not be called so
 ITEM, NOTHING = "ADELT_ITEM", "ADELT_NOTHING"
 Env = dict[str, str]
 
@@ -30,13 +35,18 @@ class Started:
         dag_id: The DAG.
         run_id: The run.
         instant: End of its data interval, or when it was started by hand; in the time zone of the schedule.
-        params: Its params: inputs of the pipeline, and `adelt_interval` and `adelt_force`.
+        params: Its params: inputs of the pipeline, and `adelt_interval`, `adelt_force` and `adelt_select`.
     """
 
     dag_id: str
     run_id: str
     instant: datetime
     params: Mapping[str, Any]
+
+    def does(self, task: str) -> bool:
+        """Whether a task is among those that were selected; without a selection all of them are."""
+        selected = self.params.get(SELECT)
+        return not selected or task in selected
 
     @property
     def adelt_run(self) -> str:
@@ -86,6 +96,7 @@ def handed_out(
         InputError: An input or the interval is wrong: nothing has run.
     """
     plan = plan_of(definition, started)
+    kept(definition.pipeline, tuple(started.params.get(SELECT) or ()))
     result: dict[str, Any] = {}
     for group in plan.groups:
         task = definition.pipeline.tasks[group.name]
@@ -119,6 +130,10 @@ def handed_on(
         InputError: An output is missing, or is not what the task needs.
     """
     plan = plan_of(definition, started)
+    group = next(one for one in plan.groups if one.name == task)
+    has_matrix = definition.pipeline.tasks[task].matrix is not None
+    if not started.does(task):
+        return _variables(plan, group, (), started, has_matrix, more)
     handed = {}
     for producer, key in needed_outputs(definition.pipeline, task):
         if key not in (outputs.get(producer) or {}):
@@ -126,9 +141,7 @@ def handed_on(
                 f"task `{producer}` has put out no `{key}`", where=f"{definition.path}, task {task}"
             )
         handed[_variable(producer, key)] = json.dumps(outputs[producer][key], default=str)
-    group = next(one for one in plan.groups if one.name == task)
     found = group.tasks if group.tasks is not None else instances(definition, plan, group, outputs) or ()
-    has_matrix = definition.pipeline.tasks[task].matrix is not None
     return _variables(plan, group, found, started, has_matrix, {**handed, **(more or {})})
 
 
@@ -178,7 +191,7 @@ def script(definition: Definition, task: str, program: str) -> str:
         shell(f"${{ADELT_COMMAND:-{program}}}", words, optional),
         "${ADELT_AGAIN:+--again} ${ADELT_FORCE:+--force}",
     ]
-    nothing = f'if [ -n "${NOTHING}" ]; then echo "the matrix has no items"; exit 0; fi\n' if matrix else ""
+    nothing = f'if [ -n "${NOTHING}" ]; then echo "${NOTHING}"; exit 0; fi\n'
     return nothing + " \\\n  ".join(lines)
 
 
@@ -197,6 +210,10 @@ def _variables(
         **({"ADELT_FORCE": "yes"} if started.params.get(FORCE) else {}),
         **{f"INPUT_{name}": _text(value) for name, value in plan.inputs.items() if value is not None},
     }
+    if not started.does(group.name):
+        # A task that is skipped would skip what needs it: it succeeds without doing anything.
+        nothing = {**base, NOTHING: f"{group.name} is not selected"}
+        return [{**nothing, ITEM: nothing[NOTHING]}] if has_matrix else nothing
     if not has_matrix:
         return base
     # Airflow skips what is mapped over nothing, and then whatever needs it; adelt goes on.
@@ -207,7 +224,7 @@ def _variables(
             **{f"MATRIX_{key}": templates.as_text(value) for key, value in task.item.items()},
         }
         for task in tasks
-    ] or [{**base, ITEM: f"{group.name} has no items", NOTHING: "yes"}]
+    ] or [{**base, ITEM: f"{group.name} has no items", NOTHING: "the matrix has no items"}]
 
 
 def _variable(task: str, key: str) -> str:

@@ -109,6 +109,12 @@ class _Builder:
             description="START/END, END not included, or an instant; by default the last interval that was over.",
         )
         params[run.FORCE] = Param(False, type="boolean", description="Do every task although it is done.")
+        params[run.SELECT] = Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "enum": list(self._pipeline.tasks)},
+            description="The only tasks to do; the others succeed without doing anything.",
+        )
         return params
 
     def _node(self, node: Node) -> Any:
