@@ -43,13 +43,16 @@ class Estimate:
         return max((self.requests.get(api, 0) / quota for api, quota in DAILY_QUOTAS.items()), default=0.0)
 
 
-def estimate(plan: BackfillPlan, ledger: Ledger, environment: str) -> list[Estimate]:
+def estimate(
+    plan: BackfillPlan, ledger: Ledger, environment: str, learned_in: str | None = None
+) -> list[Estimate]:
     """Estimate every pipeline of a plan, in order.
 
     Args:
         plan: The plan.
         ledger: What is known.
         environment: What is loaded.
+        learned_in: Where tasks have taken what they will take; by default in the same environment.
     """
     found = []
     for definition in {chunk.pipeline: chunk.definition for chunk in plan.chunks}.values():
@@ -63,7 +66,12 @@ def estimate(plan: BackfillPlan, ledger: Ledger, environment: str) -> list[Estim
         missing = ledger.undone([task.key for task in tasks])
         found.append(
             _estimate(
-                definition, len(chunks), tasks, [t for t in tasks if t.key in missing], ledger, environment
+                definition,
+                len(chunks),
+                tasks,
+                [t for t in tasks if t.key in missing],
+                ledger,
+                learned_in or environment,
             )
         )
     return found
