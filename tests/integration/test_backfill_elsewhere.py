@@ -12,6 +12,7 @@ import pytest
 from engines import DROP, FakeAirflow, FakeOrchestra
 
 from adelt.cli import run_app
+from adelt.cli.app import app
 
 DAYS = ["--from", "2026-01-01", "--to", "2026-01-05"]
 EACH = Counter(f"2026-01-0{day}/2026-01-0{day + 1}" for day in range(1, 6))
@@ -53,6 +54,7 @@ class Home:
         """Run `adelt backfill`; what it said to both streams."""
         more = ["--engine", self.name] if engine else []
         self._patch.setattr(sys, "argv", ["adelt", "backfill", *arguments, *more])
+        app.registered_commands.clear()  # a process registers them once
         with pytest.raises(SystemExit) as ended:
             run_app()
         out, err = self._capsys.readouterr()

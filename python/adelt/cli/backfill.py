@@ -261,10 +261,11 @@ def _begin(place: str, store: Any, plan: "BackfillPlan") -> "Backfill":
 
 
 def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: str, *, as_json: bool) -> None:
+    from adelt import definition
     from adelt.backfill import estimate
     from adelt.backfill.estimate import DAILY_QUOTAS
 
-    found = estimate(plan, ledger, place, here.environment)
+    found = estimate(plan, ledger, place, lambda name: definition.find(name, here.project), here.environment)
     if as_json:
         chunks = [dict(zip(("number", "pipeline", "from", "to"), _row(c), strict=True)) for c in plan.chunks]
         print_json({"estimates": found, "chunks": chunks, "quotas": DAILY_QUOTAS})
