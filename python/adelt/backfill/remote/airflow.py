@@ -7,6 +7,7 @@ be in the way.
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -176,8 +177,7 @@ class Airflow:
                 raise
             return RunState("FAILED", "the run is gone from Airflow")
         status = _STATES.get(run["state"], "RUNNING")
-        seconds = run.get("duration")
-        return RunState(status, self._failed(path) if status == "FAILED" else "", seconds)
+        return RunState(status, self._failed(path) if status == "FAILED" else "", _seconds(run))
 
     def _failed(self, path: str) -> str:
         found = self._client.get(f"{path}/taskInstances", {"state": "failed", "limit": "100"})
@@ -249,6 +249,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _seconds(run: Mapping[str, Any]) -> float | None:
+    if not (run.get("start_date") and run.get("end_date")):
+        return None
+    begin, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
+    return (end - begin).total_seconds()
 
 
 def _item(task: Mapping[str, Any]) -> str:
