@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 from engines import DROP, FakeAirflow, FakeOrchestra
 
+import adelt_sandbox
 from adelt.cli import run_app
 from adelt.cli.app import app
 
@@ -404,6 +405,21 @@ def test_airflow_with_a_user_and_a_password(airflow):
     _, err = airflow("p", *DAYS, code=2)
     assert "AIRFLOW_PASSWORD" in err
     assert "wr0ngword" not in err
+
+
+def test_composer_is_asked_with_google_credentials(airflow, monkeypatch):
+    from adelt.backfill.remote import airflow as module
+
+    with adelt_sandbox.running() as sandbox:
+        airflow.set(AIRFLOW_TOKEN="", **sandbox.env)
+        monkeypatch.setattr(module, "_COMPOSER", ("127.0.0.1",))
+        seen = set()
+        airflow.server.allowed = lambda header: seen.add(header) or bool(header)
+        airflow("p", *DAYS)
+    assert airflow.server.intervals() == EACH
+    (header,) = seen  # of every request, that for the version included
+    assert header.startswith("Bearer ")
+    assert airflow.server.token not in header
 
 
 def test_an_airflow_that_was_deployed_before_is_refused(airflow):
