@@ -317,15 +317,44 @@ def test_an_engine_that_goes_away_ends_the_backfill_and_its_runs_are_followed_la
 def test_ctrl_c_lets_runs_go_on_and_resume_follows_them(home):
     home.server.looks = 10**6
     process = home.start("p", *DAYS, "--parallel", "2", "--engine", home.name)
-    home.wait_for(2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert "goes on" in out
-    assert home.states() == {"RUNNING": 2, "PLANNED": 3}
+    for _ in range(2):  # the second time while it follows them
+        home.wait_for(2)
+        asked = len(home.server.asked)
+        while len(home.server.asked) < asked + 6:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        assert "goes on" in out
+        assert home.states() == {"RUNNING": 2, "PLANNED": 3}
+        process = home.start("--resume", "last")
     for run in home.server.runs.values():
         run["looks"] = 1
     home.server.looks = 1
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert home.server.intervals() == EACH
+
+
+def test_a_long_wait_can_be_cut_short_and_nothing_was_started(home):
+    home.server.before = [(429, {"Retry-After": "600"})]
+    process = home.start("p", *DAYS, "--engine", home.name)
+    while home.server.before:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    home.resume()
+    assert home.server.intervals() == EACH
+
+
+@pytest.mark.parametrize("answer", [(429, {}), (429, {"Retry-After": "86400"})])
+def test_an_engine_that_stays_busy_ends_the_backfill(home, answer):
+    home.server.before = [answer] * 3
+    _, err = home("p", *DAYS, code=1)
+    assert "429" in err or "come back in 24.0 hours" in err
+    home.server.before = []
     home.resume()
     assert home.server.intervals() == EACH
 
