@@ -1,6 +1,6 @@
 """How long a busy server asks to wait, and what an instant may be."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
@@ -10,7 +10,7 @@ from adelt.definition.model import Pipeline
 from adelt.errors import InputError
 from adelt.window import Interval
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NOW = "Fri, 02 Jan 2026 03:04:05 GMT"
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text, seconds):
-    assert retry_after({"Retry-After": text}, NOW) == seconds
+    assert retry_after({"Retry-After": text, "Date": NOW}) == seconds
 
 
-def test_no_retry_after():
+def test_without_a_clock_of_the_server_ours_counts():
     assert retry_after({}) is None
+    assert retry_after({"Retry-After": "Fri, 02 Jan 2026 03:05:05 GMT"}) == 0
+    assert retry_after({"Retry-After": "Wed, 02 Jan 2126 03:05:05 GMT"}) > 86_400
 
 
 @pytest.mark.parametrize(

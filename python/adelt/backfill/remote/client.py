@@ -231,17 +231,25 @@ class Client:
         return min(self._delay * 2.0 ** (attempt - 1), self._longest_delay)
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a `Retry-After` asks to wait, given as seconds or as a date; None if there is none."""
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
+    moment = _date(text)
+    if moment is None:
+        return None
+    # A date is one of the server's clock, which may differ from ours.
+    now = _date(headers.get("Date", "")) or datetime.fromtimestamp(time.time(), UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def base_url(text: str, variable: str, example: str) -> str:
