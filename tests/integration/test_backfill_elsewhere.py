@@ -288,6 +288,13 @@ def test_another_run_of_the_pipeline_is_not_taken_for_ours(orchestra):
     assert orchestra.states()["UNKNOWN"] == 1
 
 
+def test_a_run_of_an_earlier_backfill_is_not_taken_for_ours(orchestra):
+    orchestra("p", *DAYS)
+    orchestra.server.before = [DROP]
+    orchestra("p", *DAYS, code=1)  # the same days, a moment later
+    assert orchestra.states() == {"SUCCEEDED": 4, "UNKNOWN": 1}
+
+
 def test_dbt_at_the_end_waits_for_what_nobody_knows(orchestra):
     orchestra.write("p", LOAD + DBT)
     orchestra.server.before = [DROP]

@@ -152,6 +152,11 @@ class Backfills:
                 (run_id, backfill_id, number),
             )
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of another engine is known as that of a chunk."""
+        with self._ledger.connection() as con:
+            return bool(con.execute("SELECT 1 FROM backfill_chunk WHERE run_id = ?", (run_id,)).fetchone())
+
     def chunk_waits(self, backfill_id: str, number: int) -> None:
         """Note that a chunk was not begun after all."""
         with self._ledger.transaction() as con:

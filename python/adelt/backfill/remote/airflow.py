@@ -7,6 +7,7 @@ be in the way.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -180,11 +181,13 @@ class Airflow:
         return RunState(status, self._failed(path) if status == "FAILED" else "", _seconds(run))
 
     def _failed(self, path: str) -> str:
-        found = self._client.get(f"{path}/taskInstances", {"state": "failed", "limit": "100"})
-        names = [
-            one["task_id"] + (f"[{_item(one)}]" if one.get("map_index", -1) >= 0 else "")
-            for one in found.get("task_instances", ())
-        ]
+        names: list[str] = []
+        with suppress(RejectedError, RefusedError):  # that it failed is known without the names, too
+            found = self._client.get(f"{path}/taskInstances", {"state": "failed", "limit": "100"})
+            names = [
+                one["task_id"] + (f"[{_item(one)}]" if one.get("map_index", -1) >= 0 else "")
+                for one in found.get("task_instances", ())
+            ]
         return f"failed: {', '.join(names)}" if names else "it failed"
 
     def _runs(self, dag: str) -> str:

@@ -227,4 +227,4 @@ class _Work:
         self._on_end(Ended(chunk, state.status, code, run_id, state.message, state.seconds or 0.0))
 
     def _order(self, chunk: PlannedChunk, record: Chunk) -> Order:
-        return Order(chunk, self._id, record.tries, record.started_at or "", record.run_id or "")
+        return Order(chunk, self._id, record.tries, record.started_at or "", self.store.has_run)

@@ -1,6 +1,6 @@
 """What an engine elsewhere must be able to do for a backfill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,14 +38,14 @@ class Order:
         backfill: The backfill it belongs to.
         attempt: How many times it has been begun, with this one.
         begun_at: When this attempt was noted in the ledger, before anything was sent; ISO 8601.
-        former_run: Run of the attempt before, which is over; empty if there was none.
+        taken: Whether a run is known to be that of another attempt or chunk.
     """
 
     chunk: PlannedChunk
     backfill: str
     attempt: int
     begun_at: str
-    former_run: str = ""
+    taken: Callable[[str], bool]
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ somebody looks, or says that it is to be started again.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from adelt.backfill.plan import PlannedChunk
 from adelt.backfill.remote.client import (
     Client,
     LostError,
+    RefusedError,
     RejectedError,
     Sleep,
     UnreachableError,
@@ -171,7 +173,7 @@ class Orchestra:
         """The run whose tasks were given the chunk's interval, and that was created since the order was noted."""
         since = datetime.fromisoformat(order.begun_at) - _SKEW
         for run in self._runs_since(order.chunk.pipeline, since):
-            if run["id"] == order.former_run or _moment(run["createdAt"]) < since:
+            if _moment(run["createdAt"]) < since or order.taken(run["id"]):
                 continue
             for task in self._tasks_of(run["id"]):
                 told = json.dumps([task.get("taskParameters"), task.get("runParameters")])
@@ -204,13 +206,12 @@ class Orchestra:
         return RunState(status, self._message(run) if status in ("FAILED", "CANCELLED") else "", seconds)
 
     def _message(self, run: Mapping[str, Any]) -> str:
-        failed = sorted(
-            {
-                str(task["taskName"])
-                for task in self._tasks_of(run["id"])
-                if task["status"] in ("FAILED", "CANCELLED")
-            }
-        )
+        failed: list[str] = []
+        with suppress(RejectedError, RefusedError):  # that it failed is known without the names, too
+            tasks = self._tasks_of(run["id"])
+            failed = sorted(
+                {str(one["taskName"]) for one in tasks if one["status"] in ("FAILED", "CANCELLED")}
+            )
         said = " ".join(str(run.get("message") or run["runStatus"].lower()).split())
         return f"{said} ({', '.join(failed)})" if failed else said
 
