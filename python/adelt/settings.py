@@ -133,6 +133,16 @@ def orchestra_endpoint() -> str:
     return os.environ.get("ADELT_ORCHESTRA_ENDPOINT", "")
 
 
+def airflow() -> tuple[str, str]:
+    """Where Airflow is, and which user asks it (ADELT_AIRFLOW_URL, ADELT_AIRFLOW_USER); else empty."""
+    return os.environ.get("ADELT_AIRFLOW_URL", ""), os.environ.get("ADELT_AIRFLOW_USER", "")
+
+
+def orchestra_api() -> str:
+    """Where Orchestra's API is, if not at its own address (ADELT_ORCHESTRA_URL); else empty."""
+    return os.environ.get("ADELT_ORCHESTRA_URL", "")
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process to start: this one's and `extra`."""
     return {**os.environ, **extra}

@@ -192,6 +192,16 @@ def test_a_dry_run_says_what_is_left_and_what_it_takes(home):
     assert home.noted("a").total() == 3
 
 
+def test_an_estimate_counts_what_pipelines_run_in_others(home):
+    home.write("all", "  one: {pipeline: {name: p}}\n  two: {needs: [one], run: echo}\n")
+    home("p", "--from", "2026-01-01", "--to", "2026-01-03")
+    home("all", "--from", "2026-01-04", "--to", "2026-01-05")
+    (one,) = json.loads(home("all", *DAYS, "--dry-run", "--json")[0])["estimates"]
+    # A task of `p` and one of `all` for each of twelve days; `p` is done for five, the other for two.
+    assert (one["tasks"], one["done"], one["unknown"]) == (24, 7, 0)
+    assert one["seconds"] >= 7 * 0.1  # `p` sleeps that long
+
+
 def test_a_backfill_of_both_platforms_equals_the_oracle(tmp_path):
     """Twelve days by week, with a kill in between; then the same again asks nobody for anything."""
     env = {**os.environ, "ADELT_HOME": str(tmp_path / "home"), "ADELT_WAREHOUSE": str(tmp_path / "w.duckdb")}

@@ -23,7 +23,7 @@ class Ended:
 
     Attributes:
         chunk: The chunk.
-        status: SUCCEEDED, WARNING, FAILED or CANCELLED.
+        status: SUCCEEDED, WARNING, FAILED or CANCELLED; in another engine also UNKNOWN.
         exit_code: 0, 1 (a retry may help), 2 (it cannot) or 130 (stopped).
         run_id: Its run; None if it could not begin.
         message: What went wrong.
@@ -100,7 +100,7 @@ def conduct(
     active = 0
     with heartbeat(ledger), on_signals(stops.stop):
         while True:
-            for chunk in _ready(waiting, states, plan.spec.parallel - active) if not stops.stopped else ():
+            for chunk in ready(waiting, states, plan.spec.parallel - active) if not stops.stopped else ():
                 waiting.remove(chunk)
                 store.chunk_begins(backfill.id, chunk.number)
                 threading.Thread(target=work, args=(chunk,), daemon=True).start()
@@ -115,19 +115,29 @@ def conduct(
                 backfill.id, number, result.status, result.run_id, result.exit_code, result.message
             )
             on_end(result)
-        code = _exit_code(states, codes, stopped=stops.stopped)
-        left = sum(state not in DONE for state in states.values())
-        status = {0: "SUCCEEDED", 130: "CANCELLED"}.get(code, "FAILED")
-        store.finish(backfill.id, status, f"{left} of {len(states)} chunks are missing" if left else "")
+        code = exit_code(states, codes, stopped=stops.stopped)
+        finish(store, backfill.id, states, code)
     return code
 
 
-def _ready(waiting: Sequence[PlannedChunk], states: Mapping[int, str], places: int) -> list[PlannedChunk]:
-    ready = [chunk for chunk in waiting if all(states[number] in DONE for number in chunk.after)]
-    return ready[: max(0, places)]
+def finish(
+    store: Backfills, backfill_id: str, states: Mapping[int, str], code: int, message: str = ""
+) -> None:
+    """Let go of a backfill, and note how it ended."""
+    left = sum(state not in DONE for state in states.values())
+    status = {0: "SUCCEEDED", 130: "CANCELLED"}.get(code, "FAILED")
+    missing = f"{left} of {len(states)} chunks are missing" if left else ""
+    store.finish(backfill_id, status, "; ".join(filter(None, (missing, message))))
 
 
-def _exit_code(states: Mapping[int, str], codes: Mapping[int, int], *, stopped: bool) -> int:
+def ready(waiting: Sequence[PlannedChunk], states: Mapping[int, str], places: int) -> list[PlannedChunk]:
+    """Chunks that may begin now: as many as there are places."""
+    found = [chunk for chunk in waiting if all(states[number] in DONE for number in chunk.after)]
+    return found[: max(0, places)]
+
+
+def exit_code(states: Mapping[int, str], codes: Mapping[int, int], *, stopped: bool) -> int:
+    """The exit code of a backfill whose chunks are in these states, and ended with these codes."""
     if all(state in DONE for state in states.values()):
         return 0
     if stopped:

@@ -30,6 +30,7 @@ class Entry(_Strict):
 class Spec(_Strict):
     """A whole backfill."""
 
+    engine: Literal["local", "airflow", "orchestra"] = Field("local", description="Who runs the chunks.")
     pipelines: tuple[Entry, ...] = Field(min_length=1, description="Pipelines, begun in this order.")
     order: Literal["oldest", "newest"] = Field("oldest", description="Which chunk of a pipeline comes first.")
     parallel: int = Field(1, ge=1, le=64, description="Chunks at a time.")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from adelt.cli.app import Inputs, Json, TargetOption, pairs
+from adelt.cli.app import Inputs, Json, TargetOption, error_text, pairs
 from adelt.cli.output import human_seconds, print_json, print_table
-from adelt.errors import AdeltError, InputError
+from adelt.errors import AdeltError, DefinitionErrors, InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from adelt.backfill import BackfillPlan, Spec
+    from adelt.backfill import BackfillPlan, PlannedChunk, Spec
     from adelt.backfill.conduct import Ended
     from adelt.ledger import Held, Ledger
     from adelt.ledger.backfills import Backfill
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from adelt.settings import Settings
 
     M = TypeVar("M", bound=BaseModel)
+    Listener = Callable[[events.Event], None]
+    OnEnd = Callable[[Ended], None]
 
 _SHOWN = 20  # lines of a plan
 
@@ -49,12 +51,22 @@ def backfill(
         str | None,
         typer.Option("--transform", help="dbt once at the end (default) or in every chunk: end or chunk."),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", help="Who runs the chunks: local (default), airflow or orchestra."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show chunks and what they will take instead.")
     ] = False,
     resume: Annotated[
         str | None, typer.Option("--resume", help="Do what is missing of a backfill: its id, or last.")
     ] = None,
+    retry_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--retry-unknown", help="With --resume: start again where nobody knows if it was started."
+        ),
+    ] = False,
     status: Annotated[str | None, typer.Option("--status", help="Show a backfill: its id, or last.")] = None,
     target: TargetOption = None,
     as_json: Json = False,
@@ -68,8 +80,12 @@ def backfill(
     here = settings.load(target)
     asked = {
         "pipelines": pipelines, "--from": first, "--to": last, "--chunk": chunk, "-i": inputs, "--select": select,
-        "--config": config, "--order": order, "--parallel": parallel, "--transform": transform,
+        "--config": config, "--order": order, "--parallel": parallel, "--transform": transform, "--engine": engine,
     }  # fmt: skip
+    if retry_unknown and not resume:
+        raise InputError(
+            "--retry-unknown belongs to --resume", fix="adelt backfill --resume ID --retry-unknown"
+        )
     if resume or status:
         _check_alone("--resume" if resume else "--status", asked)
         found = _one(here, resume or status or "")
@@ -79,21 +95,29 @@ def backfill(
         spec = _recorded(found)
     else:
         spec = _spec(asked)
-    plan = plan_backfill(spec, lambda name: definition.find(name, here.project), here.environment)
+    conductor = _conductor(spec, here, target, retry_unknown=retry_unknown)
+    plan = plan_backfill(spec, lambda name: definition.find(name, here.project), conductor.place)
     if resume:
-        _check_same(found, plan, here)
+        _check_same(found, plan, conductor.place)
+    missing = {chunk.number for chunk in found.missing} if resume else {chunk.number for chunk in plan.chunks}
+    conductor.check([chunk for chunk in plan.chunks if chunk.number in missing])
     ledger = open_ledger(here)
     ledger.recover()
     if dry_run:
-        _preview(here, plan, ledger, as_json=as_json)
+        _preview(here, plan, ledger, conductor.place, as_json=as_json)
         return
     store = Backfills(ledger)
     if resume:
-        if held := store.resume(found):
+        if held := store.resume(found, elsewhere=spec.engine != "local"):
             raise _held(held)
     else:
-        found = _begin(here, store, plan)
-    code = _conduct(here, ledger, found, plan, as_json=as_json)
+        found = _begin(conductor.place, store, plan)
+    try:
+        with _watching(len(found.missing), quiet=as_json) as (listener, on_end):
+            code = conductor.conduct(ledger, found, plan, listener, on_end)
+    except AdeltError as error:
+        print(error_text(error), file=sys.stderr)
+        code = error.exit_code
     (found,) = store.find(found.id)
     if as_json:
         _show(found, as_json=True)
@@ -118,7 +142,7 @@ def _spec(asked: dict[str, Any]) -> "Spec":
     from adelt.backfill import Entry, Spec, load_spec
     from adelt.window import parse_day
 
-    ways = {name: asked[f"--{name}"] for name in ("order", "parallel", "transform")}
+    ways = {name: asked[f"--{name}"] for name in ("engine", "order", "parallel", "transform")}
     if asked["--config"]:
         _check_config_alone(asked)
         return _built(Spec, **{**dict(load_spec(asked["--config"])), **_given(ways)})
@@ -192,13 +216,15 @@ def _one(here: "Settings", text: str) -> "Backfill":
     )
 
 
-def _check_same(found: "Backfill", plan: "BackfillPlan", here: "Settings") -> None:
+def _check_same(found: "Backfill", plan: "BackfillPlan", place: str) -> None:
     """The pipelines may have been edited since; then numbers of chunks would mean something else."""
-    if found.env != here.environment:
+    if found.env != place:
         raise InputError(
-            f"the backfill loads {found.env}, and this is {here.environment}",
+            f"the backfill loads {found.env}, and this is {place}",
             where=found.id,
-            fix="give its --target",
+            fix="give its --target"
+            if plan.spec.engine == "local"
+            else "set the address that it was begun with",
         )
     recorded = [(c.number, c.pipeline, c.interval_start, c.interval_end) for c in found.chunks]
     if recorded != [_row(chunk) for chunk in plan.chunks]:
@@ -221,26 +247,25 @@ def _held(held: "Held") -> AdeltError:
     )
 
 
-def _begin(here: "Settings", store: Any, plan: "BackfillPlan") -> "Backfill":
+def _begin(place: str, store: Any, plan: "BackfillPlan") -> "Backfill":
     from adelt import ids
     from adelt.ledger.backfills import Chunk
 
     backfill_id = ids.new_id()
     spec = plan.spec.model_dump(mode="json", by_alias=True)
-    if held := store.begin(
-        backfill_id, here.environment, spec, [Chunk(*_row(chunk)) for chunk in plan.chunks]
-    ):
+    if held := store.begin(backfill_id, place, spec, [Chunk(*_row(chunk)) for chunk in plan.chunks]):
         raise _held(held)
     (found,) = store.find(backfill_id)
     print(f"backfill {backfill_id}: {len(plan.chunks)} chunks", file=sys.stderr)
     return found  # type: ignore[no-any-return]
 
 
-def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", *, as_json: bool) -> None:
+def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: str, *, as_json: bool) -> None:
+    from adelt import definition
     from adelt.backfill import estimate
     from adelt.backfill.estimate import DAILY_QUOTAS
 
-    found = estimate(plan, ledger, here.environment)
+    found = estimate(plan, ledger, place, lambda name: definition.find(name, here.project), here.environment)
     if as_json:
         chunks = [dict(zip(("number", "pipeline", "from", "to"), _row(c), strict=True)) for c in plan.chunks]
         print_json({"estimates": found, "chunks": chunks, "quotas": DAILY_QUOTAS})
@@ -255,6 +280,8 @@ def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", *, as_jso
     ]  # fmt: skip
     print_table(("pipeline", "chunks", "tasks", "done", "unknown", "takes", "requests"), rows)
     print(f"order: {plan.spec.order} first, {plan.spec.parallel} at a time; dbt: {plan.spec.transform}")
+    if plan.spec.engine != "local":
+        print(f"{place}: it is ready for this; times and requests are what the same tasks took here")
     for one in found:
         if one.days_of_quota > 1:
             print(f"{one.pipeline}: its requests are {one.days_of_quota:.1f} days of Google's daily quota")
@@ -273,7 +300,17 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
     counts = Counter(chunk.status for chunk in found.chunks)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))
     print(f"backfill {found.id}  {found.status}  {len(found.chunks)} chunks: {told}")
-    wrong = [chunk for chunk in found.chunks if chunk.status in ("FAILED", "CANCELLED")]
+    shown: tuple[str, ...] = ("FAILED", "CANCELLED", "UNKNOWN")
+    if found.spec.get("engine", "local") != "local":
+        shown += ("STARTING", "RUNNING")
+        if any(chunk.status == "RUNNING" for chunk in found.chunks):
+            print(f"what is running goes on at {found.env}; --resume follows it")
+        if any(chunk.status == "UNKNOWN" for chunk in found.chunks):
+            print(
+                f"unknown: nobody knows whether {found.env} took it. Look there. --resume looks again, and starts nothing"
+                " twice; with --retry-unknown it starts what it does not find"
+            )
+    wrong = [chunk for chunk in found.chunks if chunk.status in shown]
     if wrong:
         print_table(
             ("chunk", "pipeline", "from", "to", "status", "tries", "run", "message"),
@@ -293,24 +330,72 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
         )
 
 
-def _conduct(
-    here: "Settings", ledger: "Ledger", found: "Backfill", plan: "BackfillPlan", *, as_json: bool
-) -> int:
-    from adelt import warm
-    from adelt.backfill import conduct
-    from adelt.run import workers
+class _Here:
+    """Chunks are runs of this machine."""
 
-    with (
-        _watching(len(found.missing), quiet=as_json) as (listener, on_end),
-        workers.opened(warm.server(here)) as forked,
-    ):
-        return conduct(here, ledger, found, plan, forked, listener, on_end)
+    def __init__(self, here: "Settings") -> None:
+        self._here, self.place = here, here.environment
+
+    def check(self, chunks: "list[PlannedChunk]") -> None:
+        """The plan has been checked; there is nothing else."""
+
+    def conduct(
+        self, ledger: "Ledger", found: "Backfill", plan: "BackfillPlan", listener: "Listener", on_end: "OnEnd"
+    ) -> int:
+        from adelt import warm
+        from adelt.backfill import conduct
+        from adelt.run import workers
+
+        with workers.opened(warm.server(self._here)) as forked:
+            return conduct(self._here, ledger, found, plan, forked, listener, on_end)
+
+
+class _Elsewhere:
+    """Chunks are runs of another engine."""
+
+    def __init__(self, name: str, here: "Settings", *, retry_unknown: bool) -> None:
+        from adelt.backfill.remote import connect
+        from adelt.backfill.remote.conduct import Pause
+
+        self._pause = Pause()
+        self._engine = connect(name, here, self._pause.sleep)
+        self._patience, self._retry_unknown = here.patience, retry_unknown
+        self.place = self._engine.place
+
+    def check(self, chunks: "list[PlannedChunk]") -> None:
+        """See that the engine can do all of them, before it is told to do one."""
+        if problems := self._engine.check(chunks):
+            raise DefinitionErrors(problems)
+
+    def conduct(
+        self, ledger: "Ledger", found: "Backfill", plan: "BackfillPlan", listener: "Listener", on_end: "OnEnd"
+    ) -> int:
+        from adelt.backfill.remote.conduct import conduct_elsewhere
+
+        return conduct_elsewhere(
+            ledger, found, plan, self._engine, self._pause, listener, on_end,
+            patience=self._patience, retry_unknown=self._retry_unknown,
+        )  # fmt: skip
+
+
+def _conductor(
+    spec: "Spec", here: "Settings", target: str | None, *, retry_unknown: bool
+) -> "_Here | _Elsewhere":
+    if spec.engine == "local":
+        if retry_unknown:
+            raise InputError("what runs here is never unknown", where="--retry-unknown", fix="leave it out")
+        return _Here(here)
+    if target:
+        raise InputError(
+            f"--target says what this machine loads, and {spec.engine} loads what it is set up for",
+            where="--target",
+            fix="leave it out",
+        )
+    return _Elsewhere(spec.engine, here, retry_unknown=retry_unknown)
 
 
 @contextmanager
-def _watching(
-    total: int, *, quiet: bool
-) -> Iterator[tuple[Callable[["events.Event"], None], Callable[["Ended"], None]]]:
+def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]]:
     """A bar with the time that is left on a terminal, a line for each chunk elsewhere."""
     if quiet:
         yield (lambda _: None), (lambda _: None)

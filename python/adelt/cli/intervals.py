@@ -67,12 +67,15 @@ def task_interval(pipeline: "Pipeline", interval: str | None, at: str | None) ->
     """The interval of one task: what is said, or the last one that was over on the day of an instant.
 
     The day is that of the text as written, in its own time zone: an engine writes the instant in the zone of its schedule.
+    An interval may stand in the place of the instant: the flows of engines have one input for both.
 
     Raises:
         InputError: Neither is given, or one is not what it must be.
     """
     if interval:
         return window.parse_interval(interval, "--interval")
+    if at and "/" in at.partition("[")[0]:  # a zone may stand in brackets: [Europe/Paris]
+        return window.parse_interval(at, "--at")
     if at:
         return window.latest_complete(window.parse_instant(at, "--at").date(), pipeline.interval.every)
     raise InputError("no interval is given", fix="add --interval START/END, or --at INSTANT")

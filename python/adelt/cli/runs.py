@@ -106,7 +106,9 @@ def task(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", help="An instant; the last interval that was over on its day, as written."),
+        typer.Option(
+            "--at", help="An instant: the last interval that was over on its day, as written; or START/END."
+        ),
     ] = None,
     run_id: Annotated[
         str, typer.Option("--run-id", help="The run it belongs to; a new one by default.")

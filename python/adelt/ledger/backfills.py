@@ -9,7 +9,14 @@ from adelt.ledger.ledger import Ledger
 from adelt.ledger.owner import Owner
 from adelt.ledger.rows import Held
 
-OPEN = ("PLANNED", "RUNNING", "FAILED", "CANCELLED")  # states of chunks that are still to do
+OPEN = (
+    "PLANNED",
+    "STARTING",
+    "RUNNING",
+    "FAILED",
+    "CANCELLED",
+    "UNKNOWN",
+)  # states of chunks that are still to do
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,13 @@ class Chunk:
         pipeline: Pipeline.
         interval_start: First day.
         interval_end: Day after the last day.
-        status: PLANNED, RUNNING, SUCCEEDED, WARNING, FAILED or CANCELLED.
+        status: PLANNED, RUNNING, SUCCEEDED, WARNING, FAILED or CANCELLED; in another engine also STARTING (it is being
+            asked to) or UNKNOWN (nobody knows whether it took it).
         run_id: The last run that did it, or tried to.
         tries: How often it was begun.
         exit_code: Of the last try.
         message: What went wrong.
+        started_at: When the last try was begun.
     """
 
     number: int
@@ -37,6 +46,7 @@ class Chunk:
     tries: int = 0
     exit_code: int | None = None
     message: str = ""
+    started_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,13 @@ class Backfills:
             )
         return None
 
-    def resume(self, backfill: Backfill) -> Held | None:
-        """Hold a backfill again; or say which living one, perhaps itself, is in the way."""
+    def resume(self, backfill: Backfill, *, elsewhere: bool = False) -> Held | None:
+        """Hold a backfill again; or say which living one, perhaps itself, is in the way.
+
+        Args:
+            backfill: The backfill.
+            elsewhere: Whether its runs are another engine's, which go on without this process.
+        """
         with self._ledger.transaction() as con:
             self._ledger.close_dead(con)
             if held := self._overlapping(con, backfill.env, {chunk.pipeline for chunk in backfill.chunks}):
@@ -102,10 +117,11 @@ class Backfills:
                 " heartbeat_at = ? WHERE id = ?",
                 (*self._ledger.lease(), backfill.id),
             )
-            con.execute(
-                "UPDATE backfill_chunk SET status = 'PLANNED' WHERE backfill_id = ? AND status = 'RUNNING'",
-                (backfill.id,),
-            )
+            if not elsewhere:
+                con.execute(
+                    "UPDATE backfill_chunk SET status = 'PLANNED' WHERE backfill_id = ? AND status = 'RUNNING'",
+                    (backfill.id,),
+                )
         return None
 
     def _overlapping(self, con: Any, env: str, pipelines: Iterable[str]) -> Held | None:
@@ -116,13 +132,38 @@ class Backfills:
         ).fetchone()
         return Held(row["id"], Owner.from_text(row["lease_owner"]).pid) if row else None
 
-    def chunk_begins(self, backfill_id: str, number: int) -> None:
-        """Note that a chunk is being done."""
+    def chunk_begins(self, backfill_id: str, number: int, status: str = "RUNNING") -> str:
+        """Note that a chunk is being done, or that another engine is being asked to; when that was."""
+        now = self._ledger.now()
         with self._ledger.transaction() as con:
             con.execute(
-                "UPDATE backfill_chunk SET status = 'RUNNING', tries = tries + 1, started_at = ?, completed_at = NULL"
+                "UPDATE backfill_chunk SET status = ?, tries = tries + 1, started_at = ?, completed_at = NULL"
                 " WHERE backfill_id = ? AND number = ?",
-                (self._ledger.now(), backfill_id, number),
+                (status, now, backfill_id, number),
+            )
+        return now
+
+    def chunk_runs(self, backfill_id: str, number: int, run_id: str) -> None:
+        """Note which run of another engine does a chunk."""
+        with self._ledger.transaction() as con:
+            con.execute(
+                "UPDATE backfill_chunk SET status = 'RUNNING', run_id = ?, exit_code = NULL, message = '',"
+                " completed_at = NULL WHERE backfill_id = ? AND number = ?",
+                (run_id, backfill_id, number),
+            )
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of another engine is known as that of a chunk."""
+        with self._ledger.connection() as con:
+            return bool(con.execute("SELECT 1 FROM backfill_chunk WHERE run_id = ?", (run_id,)).fetchone())
+
+    def chunk_waits(self, backfill_id: str, number: int) -> None:
+        """Note that a chunk was not begun after all."""
+        with self._ledger.transaction() as con:
+            con.execute(
+                "UPDATE backfill_chunk SET status = 'PLANNED', tries = tries - 1, message = ''"
+                " WHERE backfill_id = ? AND number = ?",
+                (backfill_id, number),
             )
 
     def chunk_ends(
@@ -156,8 +197,8 @@ class Backfills:
 
     def _read(self, con: Any, row: Any) -> Backfill:
         chunks = con.execute(
-            "SELECT number, pipeline, interval_start, interval_end, status, run_id, tries, exit_code, message"
-            " FROM backfill_chunk WHERE backfill_id = ? ORDER BY number",
+            "SELECT number, pipeline, interval_start, interval_end, status, run_id, tries, exit_code, message,"
+            " started_at FROM backfill_chunk WHERE backfill_id = ? ORDER BY number",
             (row["id"],),
         ).fetchall()
         return Backfill(
