@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from airflow_env import ROOT, Airflow
 from oracle import differences, warehouse_rows
 
@@ -123,6 +124,30 @@ def test_dags_are_what_the_plans_are(probed, probe, project):
             assert made["outlets"] == [f"adelt/{pipeline.name}.{task}"]
             assert f"task {pipeline.name}.{task}" in made["command"]
             assert made["operator"].endswith("PodOperator" if probe == "pods" else "BashOperator")
+
+
+@pytest.mark.parametrize(("probe", "project"), [("project", ROOT), ("golden", GOLDEN)])
+def test_dags_are_those_that_the_export_lists(probed, probe, project):
+    """So the files under deploy/airflow/graphs can be trusted, and compared with what a deployment shows."""
+    listed = {}
+    for path in (project / "deploy/airflow/graphs").glob("*.yml"):
+        read = yaml.safe_load(path.read_text("utf-8"))
+        nodes = {
+            name: (sorted(one.get("needs", ())), one.get("rule", "all_success"), "items" in one)
+            for name, one in read["tasks"].items()
+        }
+        listed |= {dag["id"]: (dag.get("cron"), dag.get("timezone", ""), nodes) for dag in read["dags"]}
+    assert listed == {
+        name: (
+            dag["cron"],
+            dag["timezone"] if dag["cron"] else "",
+            {
+                node: (one["upstream"], one["rule"].rpartition(".")[2].lower(), one["mapped"])
+                for node, one in dag["tasks"].items()
+            },
+        )
+        for name, dag in dags(probed[probe]).items()
+    }
 
 
 def test_a_dag_has_what_the_definition_says_of_the_run(probed):

@@ -17,6 +17,7 @@ from adelt.errors import AdeltError, InputError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import export
 from adelt.export.airflow_graph import PLAN, VERDICT, graph
+from adelt.export.shape import of_definition
 from adelt.plan import item_id, make_plan
 from adelt.run.schedule import Scheduler, State
 from adelt.window import Interval, latest_complete
@@ -106,6 +107,19 @@ def test_tasks_are_given_what_the_plan_has(project, path):
             assert [one[run.ITEM] for one in told[group.name]] == [item_id(task.item) for task in group.tasks]
         else:
             assert told[group.name]["ADELT_INTERVAL"] == str(interval)
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=pipelines())
+def test_random_matrices_are_given_their_items(made):
+    told = run.handed_out(made, started())
+    found = {
+        name: tuple(sorted(one[run.ITEM] for one in told[name]))
+        for name, task in made.pipeline.tasks.items()
+        if task.matrix and name in told
+    }
+    wanted = of_definition(made).items
+    assert found == {name: items for name, items in wanted.items() if isinstance(items, tuple)}
 
 
 def test_the_command_says_each_item_and_input_and_no_value_is_code(tmp_path):
