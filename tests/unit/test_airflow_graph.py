@@ -166,6 +166,29 @@ def test_a_run_is_for_the_last_interval_that_was_over_where_its_schedule_is(ever
     assert str(run.interval_of(made.pipeline, started(adelt_interval=there.isoformat()))) == wanted
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        ("2026-01-10T00:00+00:00", "2026-01-20T00:00+00:00", "2026-01-10/2026-01-20"),
+        ("2026-01-10T05:00+00:00", "2026-01-20T05:00+00:00", "2026-01-10/2026-01-20"),  # midnight in New York
+        ("2024-02-29T00:00+00:00", "2024-03-01T00:00+00:00", "2024-02-29/2024-03-01"),
+        (
+            "2026-03-08T05:00+00:00",
+            "2026-03-09T04:00+00:00",
+            "2026-03-08/2026-03-09",
+        ),  # a day of 23 hours there
+    ],
+)
+def test_a_data_interval_that_was_chosen_is_handed_on(start, end, wanted):
+    made = loaded("{version: 1, name: p, tasks: {t: {run: [echo]}}}")
+    own = (datetime.fromisoformat(start), datetime.fromisoformat(end))
+    instant = own[1].astimezone(ZoneInfo("America/New_York"))
+    told = run.handed_out(made, run.Started("d", "r", instant, {}, own))
+    assert told["t"]["ADELT_INTERVAL"] == wanted
+    asked = run.Started("d", "r", instant, {run.INTERVAL: "2025-01-01/2025-01-02"}, own)
+    assert run.handed_out(made, asked)["t"]["ADELT_INTERVAL"] == "2025-01-01/2025-01-02"
+
+
 def test_runs_of_the_ledger_are_those_of_airflow():
     ids = {started(dag_id=dag, run_id=one).adelt_run for dag in ("a", "b") for one in ("1", "2")}
     assert len(ids) == 4

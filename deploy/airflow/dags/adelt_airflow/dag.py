@@ -6,6 +6,8 @@ from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pendulum
+
 from adelt.definition import Definition
 from adelt.definition.inputs import coerce
 from adelt.definition.model import Input, Task
@@ -197,8 +199,17 @@ def _planned_items(task_id: str, doc_md: str, op_args: list[Any]) -> Any:
 def started(context: Mapping[str, Any], zone: ZoneInfo) -> run.Started:
     """The run that a task belongs to, as its context tells."""
     dag_run = context["dag_run"]
-    instant = dag_run.data_interval_end or getattr(dag_run, "run_after", None) or dag_run.execution_date
-    return run.Started(dag_run.dag_id, dag_run.run_id, instant.astimezone(zone), dict(context["params"]))
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    instant = end or getattr(dag_run, "run_after", None) or dag_run.execution_date
+    own = None
+    # By hand, Airflow takes the last interval of the schedule; another one was chosen, for example through its API.
+    if start and end and start < end and dag_run.run_type == "manual":
+        infer = getattr(
+            context["dag"].timetable, "infer_manual_data_interval", None
+        )  # none without a schedule
+        usual = infer(run_after=pendulum.instance(end)) if infer else None
+        own = None if usual and (usual.start, usual.end) == (start, end) else (start, end)
+    return run.Started(dag_run.dag_id, dag_run.run_id, instant.astimezone(zone), dict(context["params"]), own)
 
 
 def _told(compute: Any) -> Any:
