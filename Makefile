@@ -1,5 +1,5 @@
 # Everything a person or CI types. `make demo` and `make test` work on a machine that has Python 3.11, pip, make and git.
-.PHONY: help setup demo test check format generate bench docs airflow clean
+.PHONY: help setup demo test check format generate bench docs airflow airflow-versions airflow-week clean
 SHELL := bash
 BIN := .venv/bin
 SETUP := .venv/.ready
@@ -25,8 +25,19 @@ $(AIRFLOW): deploy/airflow/requirements.txt | $(SETUP)
 	@VIRTUAL_ENV=.airflow/venv $(BIN)/uv pip sync --quiet deploy/airflow/requirements.txt
 	@touch $@
 
+.airflow/venv-%/.ready: deploy/airflow/requirements-%.txt | $(SETUP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@VIRTUAL_ENV=$(@D) $(BIN)/uv pip sync --quiet $<
+	@touch $@
+
 airflow: setup $(AIRFLOW)  ## Airflow on localhost:8080 with the DAGs, against the sandbox; Ctrl-C ends both
 	@deploy/airflow/standalone.sh
+
+airflow-versions: setup  ## the DAGs on Airflow 2.11, 3.1 and 3.2 too (two minutes; `make test` has 3.3)
+	@$(BIN)/python -m pytest -m airflow_versions tests/integration
+
+airflow-week: setup  ## seven days of daily through Airflow, and locally: the same warehouse (ten minutes)
+	@$(BIN)/python -m pytest -m airflow_week tests/integration
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look
 	@$(BIN)/adelt demo
@@ -57,4 +68,4 @@ docs: setup  ## dbt's documentation site in dbt/target
 	@$(BIN)/dbt docs generate --project-dir dbt --profiles-dir dbt
 
 clean:     ## remove what was built, keep data
-	@rm -rf .venv .airflow/venv $(AIRFLOW) .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs
+	@rm -rf .venv .airflow/venv* $(AIRFLOW) .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs

@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
+from benchmarks.airflow import airflow_table
 from benchmarks.backfills import backfills_table
 from benchmarks.generate import erf_json, report_csv
 from benchmarks.workers import workers_table
@@ -207,6 +208,7 @@ def main() -> None:
         command_table(folder)
         workers_table(folder, 4 if arguments.quick else 40)
         backfills_table(folder, (2,) if arguments.quick else (36, 365))
+        airflow_table(folder, 20 if arguments.quick else 200, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,19 @@ from typing import Any
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
-BIN = ROOT / ".airflow" / "venv" / "bin"
 DAGS = ROOT / "deploy" / "airflow" / "dags"
 
 
 class Airflow:
-    """An Airflow with a database of its own."""
+    """An Airflow with a database of its own: the version of `make airflow`, or another such as 2.11."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, version: str = "") -> None:
         (ROOT / ".airflow").mkdir(exist_ok=True)
+        venv = f".airflow/venv-{version}" if version else ".airflow/venv"
         with FileLock(ROOT / ".airflow" / ".lock"):
-            subprocess.run(["make", "-s", ".airflow/.ready"], cwd=ROOT, check=True)
+            target = f"{venv}/.ready" if version else ".airflow/.ready"
+            subprocess.run(["make", "-s", target], cwd=ROOT, check=True)
+        self.bin = ROOT / venv / "bin"
         self.home = folder / "airflow"
         self.env = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
@@ -39,7 +41,7 @@ class Airflow:
     ) -> str:
         """Run a program of Airflow's environment; everything it said."""
         done = subprocess.run(
-            [BIN / program, *words],
+            [self.bin / program, *words],
             env={**self.env, **(env or {})},
             cwd=self.home.parent,
             stdout=subprocess.PIPE,

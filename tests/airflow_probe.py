@@ -38,7 +38,7 @@ def of_task(task: Any) -> dict[str, Any]:
     kind = getattr(task, "operator_class", type(task))
     return {
         "operator": kind.__name__,
-        "mapped": bool(task.is_mapped),
+        "mapped": hasattr(task, "partial_kwargs"),
         "upstream": sorted(task.upstream_task_ids),
         "rule": str(task.trigger_rule),
         "retries": value("retries"),
@@ -57,8 +57,11 @@ def of_task(task: Any) -> dict[str, Any]:
 
 def main(dags: str, *projects: str) -> None:
     logging.disable(logging.CRITICAL)
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.sdk import DAG  # noqa: F401  (imported before the clock starts)
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+        from airflow.sdk import DAG  # noqa: F401  (imported before the clock starts)
+    except ImportError:
+        from airflow.models.dagbag import DagBag
 
     found = []
     for project in projects:

@@ -3,9 +3,10 @@
 The oracle answers JSON: dates as ISO text, decimals as text, absent instead of null. Both sides are brought to that form.
 """
 
+import itertools
 import json
-from collections.abc import Collection
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,43 @@ import duckdb
 
 # adelt's own columns that say which run loaded a row: the oracle cannot know them.
 OWN = {"_run_id", "_loaded_at", "_unknown_fields"}
+
+LOOKBACK = timedelta(days=7)  # of `daily`
+#: Tables whose rows are those of the last report that asked for their day, with the column that has it.
+_ASKED_AGAIN = {
+    "raw_dv360.report_standard": "date",
+    "raw_cm360.report_standard": "date",
+    "marts_ads.fct_delivery_daily": "report_date",
+    "marts_ads.rec_dv360_cm360": "report_date",
+}
+
+
+def truth_after(
+    sandbox: Any, table: str, days: Sequence[date], morning: Callable[[date], str], erf: Sequence[date] = ()
+) -> list[dict[str, Any]]:
+    """What a perfect warehouse holds after `daily` ran for some days, each at its `morning`."""
+
+    def asked(as_of: date, start: date, end: date) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = sandbox.truth(
+            table,
+            as_of=morning(as_of),
+            start=start,
+            end=end,
+            observed=[f"{day}@{morning(day)}" for day in days],
+            erf=[day.isoformat() for day in erf],
+        )["rows"]
+        return rows
+
+    rows = asked(days[-1], days[0] - LOOKBACK, days[-1] + timedelta(days=1))
+    if table not in _ASKED_AGAIN:
+        return rows
+    # The first run's window begins a day earlier than the second's, and so on: older days keep older answers.
+    column = _ASKED_AGAIN[table]
+    for day, following in itertools.pairwise(days):
+        oldest, kept = day - LOOKBACK, following - LOOKBACK
+        older = asked(day, oldest, kept)
+        rows = [row for row in rows if not oldest.isoformat() <= row[column] < kept.isoformat()] + older
+    return rows
 
 
 def warehouse_rows(warehouse: Path, table: str) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 # Brings pipelines, models and DAGs into the bucket of a Composer environment, and keeps the manifest that pull requests
 # are compared with: what .github/workflows/deploy-composer.yml runs.
 #
-#   deploy/gcp/deploy.sh TARGET COMPOSER_BUCKET
+#   deploy/gcp/deploy.sh TARGET COMPOSER_BUCKET [COMPOSER_ENVIRONMENT LOCATION]
+#
+# With an environment it also brings the pools, and waits until Airflow has loaded every DAG (deploy/airflow/check.sh).
 set -euo pipefail
 
-target=${1:-} composer=${2:-}
+target=${1:-} composer=${2:-} environment=${3:-} location=${4:-}
 if ! [[ $target =~ ^[a-z][a-z0-9_-]*$ && $composer =~ ^[a-z0-9._-]+$ ]]; then
   sed -n '5s/^# \{0,1\}//p' "$0" >&2
   exit 2
@@ -25,11 +27,24 @@ sync() { # FROM TO
     --exclude='(^|.*/)(__pycache__|target|logs|\.dlt/secrets\.toml)(/.*)?$'
 }
 
-# The DAGs come last: they find what they name.
 for folder in dlt python dbt pipelines deploy; do
   sync "$folder" "data/adelt/$folder"
 done
-if [ -d deploy/airflow/dags ]; then
-  sync deploy/airflow/dags dags/adelt
+# The DAGs come last: they find what they name. The folder of DAGs is all that a DAG processor is sure to see, so the
+# definitions and the code that reads them go with them.
+dags=.adelt/deploy/dags
+rm -rf "$dags"
+mkdir -p "$dags/project/python" "$dags/project/deploy/airflow"
+cp -R deploy/airflow/dags/. "$dags"
+cp -R pipelines "$dags/project"
+cp -R python/adelt "$dags/project/python"
+if [ -f deploy/airflow/config.yml ]; then
+  cp deploy/airflow/config.yml "$dags/project/deploy/airflow"
 fi
+sync "$dags" dags/adelt
 gcloud storage cp .adelt/deploy/manifest.json "gs://$bucket/dbt/manifest.json"
+if [ -n "$environment" ]; then
+  gcloud composer environments run "$environment" --location "$location" pools import -- \
+    /home/airflow/gcs/data/adelt/deploy/airflow/pools.json
+  deploy/airflow/check.sh "$environment" "$location"
+fi

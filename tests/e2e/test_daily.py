@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from bq import Reader
-from oracle import differences, warehouse_rows
+from oracle import LOOKBACK, differences, truth_after, warehouse_rows
 
 import adelt_sandbox
 from adelt_sandbox import bigquery
@@ -29,7 +29,6 @@ DAYS = [
     date(2026, 1, 28) + timedelta(days=number) for number in range(7)
 ]  # over the end of a month, when reports are credited
 TARGETS = ["local", "bigquery"]
-LOOKBACK = timedelta(days=7)
 LOAD = ("_run_id", "_loaded_at")  # which load a row came with
 
 REPORTS = ["raw_dv360.report_standard", "raw_cm360.report_standard"]
@@ -108,30 +107,7 @@ class Story:
         return self._truths[table]
 
     def _truth(self, table: str) -> list[dict]:
-        rows = self.sandbox.truth(
-            table,
-            as_of=self.morning_after(DAYS[-1]),
-            start=DAYS[0] - LOOKBACK,
-            end=DAYS[-1] + timedelta(days=1),
-            observed=[f"{day}@{self.morning_after(day)}" for day in DAYS],
-            erf=[day.isoformat() for day in ERF],
-        )["rows"]
-        # The first run's window begins a day earlier than the second's, and so on: older days keep older answers.
-        if table not in [*REPORTS, "marts_ads.fct_delivery_daily", "marts_ads.rec_dv360_cm360"]:
-            return rows
-        column = "date" if table in REPORTS else "report_date"
-        for position, day in enumerate(DAYS[:-1]):
-            oldest, kept = day - LOOKBACK, DAYS[position + 1] - LOOKBACK
-            older = self.sandbox.truth(
-                table,
-                as_of=self.morning_after(day),
-                start=oldest,
-                end=kept,
-                observed=[f"{d}@{self.morning_after(d)}" for d in DAYS],
-                erf=[d.isoformat() for d in ERF],
-            )["rows"]
-            rows = [row for row in rows if not oldest.isoformat() <= row[column] < kept.isoformat()] + older
-        return rows
+        return truth_after(self.sandbox, table, DAYS, self.morning_after, erf=ERF)
 
     def check(self, target: str, table: str) -> list[str]:
         """How a table differs from the oracle."""

@@ -6,14 +6,45 @@ Another engine is compared likewise: one more function in READ that gives a `Sha
 from pathlib import Path
 
 import pytest
+import yaml
 from export_definitions import definition, pipelines
 from hypothesis import given, settings
 
 from adelt.export import export, read_kestra, read_orchestra
-from adelt.export.shape import of_definition
+from adelt.export.airflow import Graphs
+from adelt.export.cron import values
+from adelt.export.shape import Shape, of_definition, schedules
+
+
+def of_airflow(text: str) -> Shape:
+    """The graph seen through the nodes that are ours: each stands for what it waits for."""
+    read = Graphs.model_validate(yaml.safe_load(text))
+
+    def through(name: str) -> set[str]:
+        return {
+            found
+            for need in read.tasks[name].needs or ()
+            for found in (through(need) if "-" in need else {need})
+        }
+
+    tasks = {name: task for name, task in read.tasks.items() if "-" not in name}
+    return Shape(
+        needs={name: tuple(sorted(through(name))) for name in tasks},
+        items={
+            name: tuple(task.items) if isinstance(task.items, list) else task.items
+            for name, task in tasks.items()
+        },
+        schedules=schedules(
+            (dag.timezone, tuple(tuple(values(part, index)) for index, part in enumerate(dag.cron.split())))
+            for dag in read.dags
+            if dag.cron
+        ),
+    )
+
 
 NOWHERE = Path("there-is-no-such-project")
 READ = {
+    "airflow": of_airflow,
     "kestra": lambda text: read_kestra.shape(read_kestra.load(text)),
     "orchestra": lambda text: read_orchestra.shape(read_orchestra.load(text)),
 }

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import threading
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from airflow_env import ROOT, Airflow
-from oracle import differences, warehouse_rows
+from oracle import differences, truth_after, warehouse_rows
 
 import adelt_sandbox
 from adelt import definition
@@ -123,6 +125,30 @@ def test_dags_are_what_the_plans_are(probed, probe, project):
             assert made["outlets"] == [f"adelt/{pipeline.name}.{task}"]
             assert f"task {pipeline.name}.{task}" in made["command"]
             assert made["operator"].endswith("PodOperator" if probe == "pods" else "BashOperator")
+
+
+@pytest.mark.parametrize(("probe", "project"), [("project", ROOT), ("golden", GOLDEN)])
+def test_dags_are_those_that_the_export_lists(probed, probe, project):
+    """So the files under deploy/airflow/graphs can be trusted, and compared with what a deployment shows."""
+    listed = {}
+    for path in (project / "deploy/airflow/graphs").glob("*.yml"):
+        read = yaml.safe_load(path.read_text("utf-8"))
+        nodes = {
+            name: (sorted(one.get("needs", ())), one.get("rule", "all_success"), "items" in one)
+            for name, one in read["tasks"].items()
+        }
+        listed |= {dag["id"]: (dag.get("cron"), dag.get("timezone", ""), nodes) for dag in read["dags"]}
+    assert listed == {
+        name: (
+            dag["cron"],
+            dag["timezone"] if dag["cron"] else "",
+            {
+                node: (one["upstream"], one["rule"].rpartition(".")[2].lower(), one["mapped"])
+                for node, one in dag["tasks"].items()
+            },
+        )
+        for name, dag in dags(probed[probe]).items()
+    }
 
 
 def test_a_dag_has_what_the_definition_says_of_the_run(probed):
@@ -301,45 +327,81 @@ def test_bad_input_ends_a_run_before_anything_ran(airflow, tmp_path):
     assert not home.exists()
 
 
+TABLES = [
+    *(spec.qualified for source in ("dv360", "cm360") for spec in catalog(source).values()),
+    "raw_dv360.report_standard",
+    "raw_cm360.report_standard",
+    *(
+        f"marts_ads.{name}"
+        for name in ("dim_line_item", "dim_placement", "fct_delivery_daily", "rec_dv360_cm360")
+    ),
+]
+
+
+class Daily:
+    """`daily` locally (`ours`) and by Airflow (`theirs`) at the same time, against one sandbox."""
+
+    def __init__(self, airflow, sandbox, folder):
+        self.airflow, self.sandbox, self.folder = airflow, sandbox, folder
+
+    def env(self, name):
+        home, file = str(self.folder / name), str(self.folder / f"{name}.duckdb")
+        here = {"ADELT_PROJECT": str(ROOT), "ADELT_HOME": home, "ADELT_WAREHOUSE": file}
+        patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
+        return {**self.sandbox.env, **patience, **here}
+
+    def morning(self, day):
+        return f"{day + timedelta(days=1)}T06:30:00Z"
+
+    def run(self, day):
+        self.sandbox.set_clock(self.morning(day))
+        local = subprocess.Popen(
+            [ADELT, "run", "daily", "--date", day.isoformat()],
+            env={**os.environ, **self.env("ours")}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        said = self.airflow.test("daily", self.morning(day), self.env("theirs"))
+        output = local.communicate()[0]
+        assert local.returncode == 0, output
+        assert self.airflow.run_state("daily") == "success", said[-8000:]
+
+    def rows(self, name, table):
+        return [
+            {column: value for column, value in row.items() if column not in LOAD}
+            for row in warehouse_rows(self.folder / f"{name}.duckdb", table)
+        ]
+
+    def check_equal(self):
+        filled = 0
+        for table in TABLES:
+            ours, theirs = self.rows("ours", table), self.rows("theirs", table)
+            assert differences(ours, theirs, own=()) == [], table
+            filled += bool(ours)
+        assert filled > 20
+
+
 @pytest.mark.timeout(600)
 def test_a_day_of_daily_fills_the_same_warehouse_as_the_local_run(airflow, tmp_path):
     with adelt_sandbox.running(state_dir=tmp_path / "sandbox", report_seconds=0.1) as sandbox:
-        sandbox.set_clock("2026-01-29T06:30:00Z")
-        patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
-
-        def env(name: str) -> dict[str, str]:
-            file = str(tmp_path / f"{name}.duckdb")
-            here = {"ADELT_PROJECT": str(ROOT), "ADELT_HOME": str(tmp_path / name), "ADELT_WAREHOUSE": file}
-            return {**sandbox.env, **patience, **here}
-
-        local = subprocess.Popen(
-            [ADELT, "run", "daily", "--date", "2026-01-28"],
-            env={**os.environ, **env("ours")}, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        said = airflow.test("daily", "2026-01-29T06:30:00Z", env("theirs"))
-        assert local.wait() == 0, local.stdout.read()
-    assert airflow.run_state("daily") == "success", said[-8000:]
-    tables = [spec.qualified for source in ("dv360", "cm360") for spec in catalog(source).values()]
-    tables += ["raw_dv360.report_standard", "raw_cm360.report_standard"]
-    tables += [
-        f"marts_ads.{name}"
-        for name in ("dim_line_item", "dim_placement", "fct_delivery_daily", "rec_dv360_cm360")
-    ]
-    filled = 0
-    for table in tables:
-        ours, theirs = (
-            [
-                {name: value for name, value in row.items() if name not in LOAD}
-                for row in warehouse_rows(tmp_path / f"{name}.duckdb", table)
-            ]
-            for name in ("ours", "theirs")
-        )
-        assert differences(ours, theirs, own=()) == [], table
-        filled += bool(ours)
-    assert filled > 20
+        daily = Daily(airflow, sandbox, tmp_path)
+        daily.run(date(2026, 1, 28))
+    daily.check_equal()
     events = {
         uri for (uri,) in airflow.query("SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id")
     }
     assert {"adelt://raw_dv360/line_item", "adelt://raw_cm360/report_standard"} <= events
     assert "adelt://marts_ads/fct_delivery_daily" in events
     assert not [uri for uri in events if uri.startswith("adelt://staging")]
+
+
+@pytest.mark.airflow_week
+@pytest.mark.timeout(1800)
+def test_seven_days_of_daily_equal_the_local_run_and_the_oracle(airflow, tmp_path):
+    days = [date(2026, 1, 28) + timedelta(days=number) for number in range(7)]
+    with adelt_sandbox.running(state_dir=tmp_path / "sandbox", report_seconds=0.1) as sandbox:
+        daily = Daily(airflow, sandbox, tmp_path)
+        for day in days:
+            daily.run(day)
+        daily.check_equal()
+        for table in TABLES:
+            truth = truth_after(sandbox, table, days, daily.morning)
+            assert differences(warehouse_rows(tmp_path / "theirs.duckdb", table), truth) == [], table

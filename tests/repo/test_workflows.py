@@ -225,6 +225,39 @@ def test_a_deployment_copies_dags_last_and_keeps_the_manifest(cloud):
         assert not left_out.match(path), path
 
 
+LISTED = """
+if [[ $* == *"dags list "* ]]; then echo 'Executing the command...'; cat "$DAGS_LISTED"; fi
+if [[ $* == *"list-import-errors"* ]]; then echo '[]'; fi
+"""
+
+
+def dag_list(tmp_path, leave_out="", broken=""):
+    ids = [path.stem for path in (ROOT / "deploy/airflow/graphs").glob("*.yml")]
+    dags = [
+        {"dag_id": name, "tags": [{"name": "broken"}] if name == broken else []}
+        for name in ids
+        if name != leave_out
+    ]
+    path = tmp_path / "listed.json"
+    path.write_text(json.dumps(dags))
+    return {"DAGS_LISTED": str(path), "ADELT_CHECK_TRIES": "2", "ADELT_CHECK_PAUSE": "0"}
+
+
+def test_a_deployment_ends_when_composer_has_loaded_every_dag(cloud, tmp_path):
+    cloud.program("gcloud", LISTED)
+    words = ("deploy.sh", "prod", "composer-bucket", "ads", "europe-west1")
+    calls = cloud(*words, **dag_list(tmp_path))
+    assert [line for line in calls if "pools import" in line and "--location europe-west1" in line]
+    assert "DAGs are loaded" in cloud.output
+    cloud(*words, code=1, **dag_list(tmp_path, leave_out="daily"))
+    assert "no DAG `daily`" in cloud.output
+    cloud(*words, code=1, **dag_list(tmp_path, broken="daily"))
+    assert "`daily` is broken" in cloud.output
+    cloud.program("gcloud", "")
+    cloud(*words, code=1, **dag_list(tmp_path))
+    assert "no list of its DAGs" in cloud.output
+
+
 @pytest.mark.parametrize("words", [(), ("prod",), ("prod", ""), ("Prod!", "b")])
 def test_a_wrong_call_of_deploy_is_told(cloud, words):
     assert cloud("deploy.sh", *words, code=2) == []

@@ -17,6 +17,7 @@ from adelt.errors import AdeltError, InputError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import export
 from adelt.export.airflow_graph import PLAN, VERDICT, graph
+from adelt.export.shape import of_definition
 from adelt.plan import item_id, make_plan
 from adelt.run.schedule import Scheduler, State
 from adelt.window import Interval, latest_complete
@@ -108,6 +109,19 @@ def test_tasks_are_given_what_the_plan_has(project, path):
             assert told[group.name]["ADELT_INTERVAL"] == str(interval)
 
 
+@settings(max_examples=60, deadline=None)
+@given(made=pipelines())
+def test_random_matrices_are_given_their_items(made):
+    told = run.handed_out(made, started())
+    found = {
+        name: tuple(sorted(one[run.ITEM] for one in told[name]))
+        for name, task in made.pipeline.tasks.items()
+        if task.matrix and name in told
+    }
+    wanted = of_definition(made).items
+    assert found == {name: items for name, items in wanted.items() if isinstance(items, tuple)}
+
+
 def test_the_command_says_each_item_and_input_and_no_value_is_code(tmp_path):
     made = loaded(
         """
@@ -150,6 +164,29 @@ def test_a_run_is_for_the_last_interval_that_was_over_where_its_schedule_is(ever
         == "2020-01-01/2020-03-01"
     )
     assert str(run.interval_of(made.pipeline, started(adelt_interval=there.isoformat()))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        ("2026-01-10T00:00+00:00", "2026-01-20T00:00+00:00", "2026-01-10/2026-01-20"),
+        ("2026-01-10T05:00+00:00", "2026-01-20T05:00+00:00", "2026-01-10/2026-01-20"),  # midnight in New York
+        ("2024-02-29T00:00+00:00", "2024-03-01T00:00+00:00", "2024-02-29/2024-03-01"),
+        (
+            "2026-03-08T05:00+00:00",
+            "2026-03-09T04:00+00:00",
+            "2026-03-08/2026-03-09",
+        ),  # a day of 23 hours there
+    ],
+)
+def test_a_data_interval_that_was_chosen_is_handed_on(start, end, wanted):
+    made = loaded("{version: 1, name: p, tasks: {t: {run: [echo]}}}")
+    own = (datetime.fromisoformat(start), datetime.fromisoformat(end))
+    instant = own[1].astimezone(ZoneInfo("America/New_York"))
+    told = run.handed_out(made, run.Started("d", "r", instant, {}, own))
+    assert told["t"]["ADELT_INTERVAL"] == wanted
+    asked = run.Started("d", "r", instant, {run.INTERVAL: "2025-01-01/2025-01-02"}, own)
+    assert run.handed_out(made, asked)["t"]["ADELT_INTERVAL"] == "2025-01-01/2025-01-02"
 
 
 def test_runs_of_the_ledger_are_those_of_airflow():

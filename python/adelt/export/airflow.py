@@ -1,4 +1,8 @@
-"""What Airflow needs beside its DAGs, which deploy/airflow/dags builds from the definitions themselves: pools, and notes."""
+"""What Airflow needs or shows beside its DAGs, which deploy/airflow/dags builds from the definitions themselves.
+
+Pools; and of each pipeline the ids of its DAGs, their nodes and what differs, to be read, compared and checked after a
+deployment.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,10 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 from adelt.definition import Definition
 from adelt.definition.model import Pipeline
-from adelt.export.core import FOLDER, Export, Kind, Note
+from adelt.export.airflow_graph import Rule, dag_ids, graph, schedules
+from adelt.export.core import FOLDER, Export, Kind, Note, document
+from adelt.export.shape import items_of
 from adelt.plan.plan import kept
 
-OWNED = f"{FOLDER}/airflow"
+OWNED = f"{FOLDER}/airflow/graphs"
 
 
 class Kubernetes(BaseModel):
@@ -40,8 +46,32 @@ class Config(BaseModel):
     owner: str = "adelt"
 
 
+class Dag(BaseModel):
+    """A DAG and when it starts."""
+
+    id: str
+    cron: str | None = None
+    timezone: str | None = None
+    catchup: bool | None = None
+
+
+class Task(BaseModel):
+    """A node of the DAGs. Those with a hyphen are not tasks of the definition (`adelt.export.airflow_graph`)."""
+
+    needs: list[str] | None = None
+    rule: Rule | None = None
+    items: list[str] | str | None = None
+
+
+class Graphs(BaseModel):
+    """deploy/airflow/graphs/PIPELINE.yml: the DAGs of a pipeline, which have the same nodes."""
+
+    dags: list[Dag]
+    tasks: dict[str, Task]
+
+
 def export(definitions: Sequence[Definition], project: Path) -> Export:  # noqa: ARG001
-    """Write the pools, and note what Airflow does not do as adelt does.
+    """Write the pools and the graphs, and note what Airflow does not do as adelt does.
 
     Args:
         definitions: The pipelines.
@@ -62,7 +92,40 @@ def export(definitions: Sequence[Definition], project: Path) -> Export:  # noqa:
         }
         for name, limits in pools.items()
     }
-    return Export({f"{OWNED}/pools.json": json.dumps(text, indent=2) + "\n"}, tuple(notes), OWNED)
+    files = {f"{FOLDER}/airflow/pools.json": json.dumps(text, indent=2) + "\n"}
+    for definition in definitions:
+        name = definition.pipeline.name
+        own = [note for note in notes if note.pipeline == name]
+        files[f"{OWNED}/{name}.yml"] = document(definition, "airflow", graphs(definition), own)
+    return Export(files, tuple(notes), OWNED)
+
+
+def graphs(definition: Definition) -> Graphs:
+    """The DAGs of a pipeline.
+
+    Args:
+        definition: The pipeline.
+    """
+    pipeline = definition.pipeline
+    started: list[Any] = schedules(pipeline) or [None]
+    tasks = {}
+    for node in graph(pipeline):
+        matrix = pipeline.tasks[node.id].matrix if node.kind == "task" else None
+        items = items_of(pipeline, matrix, definition.path)
+        tasks[node.id] = Task(
+            needs=list(node.upstream) or None,
+            rule=node.rule if node.rule != "all_success" else None,
+            items=list(items) if isinstance(items, tuple) else items,
+        )
+    return Graphs(
+        dags=[
+            Dag(id=dag_id, cron=one.cron, timezone=one.timezone, catchup=one.catchup or None)
+            if one
+            else Dag(id=dag_id)
+            for dag_id, one in zip(dag_ids(pipeline), started, strict=True)
+        ],
+        tasks=tasks,
+    )
 
 
 def _pools(pipelines: Sequence[Pipeline]) -> dict[str, dict[str, int]]:
@@ -91,12 +154,12 @@ class _Exporter:
             self._note(
                 "missing", "concurrency.on_limit", "a run too many waits, it is neither skipped nor failed"
             )
-        schedules = [one for one in pipeline.schedule if one.enabled]
-        if len(schedules) > 1:
+        started = schedules(pipeline)
+        if len(started) > 1:
             self._note(
                 "approximated", "schedule", "a DAG for each; `concurrency.runs` counts in each of them"
             )
-        if any(one.catchup for one in schedules) and pipeline.interval.start is None:
+        if any(one.catchup for one in started) and pipeline.interval.start is None:
             self._note(
                 "approximated", "schedule.catchup", "it begins on 2024-01-01, as there is no interval.start"
             )
@@ -105,6 +168,10 @@ class _Exporter:
             if task.allow_failure:
                 self._note(
                     "approximated", f"tasks.{name}.allow_failure", "a warning is green; its log says WARNING"
+                )
+            if task.pipeline:
+                self._note(
+                    "approximated", f"tasks.{name}.pipeline", "inside the task, not as a run of its DAG"
                 )
             if task.matrix and task.matrix.fail_fast:
                 self._note(

@@ -12,7 +12,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from adelt.definition.model import Pipeline
+from adelt.definition.model import Pipeline, Schedule
 from adelt.export.airflow_run import needs_outputs
 from adelt.plan.plan import kept
 
@@ -38,6 +38,17 @@ class Node:
     task: str = ""
     upstream: tuple[str, ...] = ()
     rule: Rule = "all_success"
+
+
+def schedules(pipeline: Pipeline) -> list[Schedule]:
+    """The schedules that start the pipeline."""
+    return [one for one in pipeline.schedule if one.enabled]
+
+
+def dag_ids(pipeline: Pipeline) -> list[str]:
+    """Ids of its DAGs: one for each schedule, the first is called as the pipeline is."""
+    name = pipeline.name
+    return [name, *(f"{name}__{number}" for number in range(2, len(schedules(pipeline)) + 1))]
 
 
 def graph(pipeline: Pipeline) -> list[Node]:

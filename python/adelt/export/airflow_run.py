@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, tzinfo
 from typing import Any
 
 from adelt.definition import Definition, templates
@@ -36,12 +36,14 @@ class Started:
         run_id: The run.
         instant: End of its data interval, or when it was started by hand; in the time zone of the schedule.
         params: Its params: inputs of the pipeline, and `adelt_interval`, `adelt_force` and `adelt_select`.
+        own: The data interval, if whoever started the run chose one that is not the schedule's.
     """
 
     dag_id: str
     run_id: str
     instant: datetime
     params: Mapping[str, Any]
+    own: tuple[datetime, datetime] | None = None
 
     def does(self, task: str) -> bool:
         """Whether a task is among those that were selected; without a selection all of them are."""
@@ -55,7 +57,7 @@ class Started:
 
 
 def interval_of(pipeline: Pipeline, started: Started) -> Interval:
-    """The interval that was asked for, else the last one that was over on the day of the run's instant.
+    """The interval that was asked for, as a param or as data interval, else the last one that was over on the instant's day.
 
     Raises:
         InputError: `adelt_interval` is not what it must be.
@@ -63,8 +65,19 @@ def interval_of(pipeline: Pipeline, started: Started) -> Interval:
     asked = str(started.params.get(INTERVAL) or "").strip()
     if "/" in asked:
         return parse_interval(asked, INTERVAL)
+    if started.own and not asked:
+        return _days(*started.own, started.instant.tzinfo)
     instant = parse_instant(asked, INTERVAL) if asked else started.instant
     return latest_complete(instant.date(), pipeline.interval.every)
+
+
+def _days(start: datetime, end: datetime, zone: tzinfo | None) -> Interval:
+    """The days of a data interval: those of UTC if it begins and ends at midnight there, else those of the schedule."""
+    ends = [start.astimezone(UTC), end.astimezone(UTC)]
+    if any(one.time() != time() for one in ends):
+        ends = [one.astimezone(zone) for one in ends]
+    first, last = (one.date().isoformat() for one in ends)
+    return parse_interval(f"{first}/{last}", "data interval")
 
 
 def plan_of(definition: Definition, started: Started) -> Plan:

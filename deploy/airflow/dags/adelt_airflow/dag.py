@@ -6,13 +6,15 @@ from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pendulum
+
 from adelt.definition import Definition
 from adelt.definition.inputs import coerce
-from adelt.definition.model import Input, Pipeline, Schedule, Task
+from adelt.definition.model import Input, Task
 from adelt.errors import AdeltError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import Config
-from adelt.export.airflow_graph import PLAN, Node, graph
+from adelt.export.airflow_graph import PLAN, Node, dag_ids, graph, schedules
 
 from . import tell
 from .api import DAG, AirflowFailException, CronDataIntervalTimetable, EmptyOperator, Param, ParamsDict, task
@@ -23,12 +25,6 @@ from .twins import Twins
 FIRST = 1000  # weight of nodes that only decide what others do
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)  # of catching up, if the definition names none
 _JSON = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
-
-
-def dag_ids(definition: Definition) -> list[str]:
-    """Ids of the DAGs of a pipeline: one for each schedule, the first is called as the pipeline is."""
-    name = definition.pipeline.name
-    return [name, *(f"{name}__{number}" for number in range(2, len(_schedules(definition.pipeline)) + 1))]
 
 
 def build(definition: Definition, index: int, config: Config) -> DAG:
@@ -42,17 +38,13 @@ def build(definition: Definition, index: int, config: Config) -> DAG:
     return _Builder(definition, index, config).dag()
 
 
-def _schedules(pipeline: Pipeline) -> list[Schedule]:
-    return [one for one in pipeline.schedule if one.enabled]
-
-
 class _Builder:
     def __init__(self, definition: Definition, index: int, config: Config) -> None:
         self._definition, self._config = definition, config
         self._pipeline = definition.pipeline
-        self._dag_id = dag_ids(definition)[index]
-        schedules = _schedules(self._pipeline)
-        self._schedule = schedules[index] if schedules else None
+        self._dag_id = dag_ids(self._pipeline)[index]
+        found = schedules(self._pipeline)
+        self._schedule = found[index] if found else None
         zones = [one.timezone for one in (self._schedule, *self._pipeline.schedule) if one]
         self._zone = ZoneInfo(zones[0] if zones else "UTC")
         self._passed_on = config.kubernetes.pass_on if config.runner == "kubernetes" else []
@@ -213,8 +205,17 @@ def _planned_items(task_id: str, doc_md: str, op_args: list[Any]) -> Any:
 def started(context: Mapping[str, Any], zone: ZoneInfo) -> run.Started:
     """The run that a task belongs to, as its context tells."""
     dag_run = context["dag_run"]
-    instant = dag_run.data_interval_end or getattr(dag_run, "run_after", None) or dag_run.execution_date
-    return run.Started(dag_run.dag_id, dag_run.run_id, instant.astimezone(zone), dict(context["params"]))
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    instant = end or getattr(dag_run, "run_after", None) or dag_run.execution_date
+    own = None
+    # By hand, Airflow takes the last interval of the schedule; another one was chosen, for example through its API.
+    if start and end and start < end and dag_run.run_type == "manual":
+        infer = getattr(
+            context["dag"].timetable, "infer_manual_data_interval", None
+        )  # none without a schedule
+        usual = infer(run_after=pendulum.instance(end)) if infer else None
+        own = None if usual and (usual.start, usual.end) == (start, end) else (start, end)
+    return run.Started(dag_run.dag_id, dag_run.run_id, instant.astimezone(zone), dict(context["params"]), own)
 
 
 def _told(compute: Any) -> Any:

@@ -7,10 +7,11 @@ from pathlib import Path
 from adelt import definition
 from adelt.definition import Definition, templates
 from adelt.export.airflow import Config
+from adelt.export.airflow_graph import dag_ids
 from adelt.export.core import read_config
 
 from .api import DAG, get_parsing_context, task
-from .dag import build, dag_ids
+from .dag import build
 
 
 def dags(project: Path) -> Iterator[DAG]:
@@ -35,7 +36,7 @@ def dags(project: Path) -> Iterator[DAG]:
 
 
 def _wanted(loaded: Definition, wanted: str | None) -> list[int]:
-    return [index for index, dag_id in enumerate(dag_ids(loaded)) if wanted in (None, dag_id)]
+    return [index for index, dag_id in enumerate(dag_ids(loaded.pipeline)) if wanted in (None, dag_id)]
 
 
 def _broken(path: Path, error: Exception) -> DAG:
