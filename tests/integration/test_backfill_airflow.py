@@ -11,7 +11,7 @@ from datetime import date
 
 import pytest
 import requests
-from airflow_env import BIN, Airflow
+from airflow_env import Airflow
 
 from adelt import definition, settings
 from adelt.backfill import Entry, Spec, plan_backfill
@@ -60,11 +60,11 @@ def url(project, tmp_path_factory):
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",
-        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PATH": f"{airflow.bin}:{os.environ['PATH']}",
     }
     log = (project / "airflow.log").open("w")
     process = subprocess.Popen(
-        [BIN / "airflow", "standalone"], env=env, stdout=log, stderr=log, start_new_session=True
+        [airflow.bin / "airflow", "standalone"], env=env, stdout=log, stderr=log, start_new_session=True
     )
     try:
         wait(lambda: has_dag(url), 120)
