@@ -18,11 +18,8 @@ from adelt.plan.command import task_words
 from adelt.plan.plan import kept
 from adelt.window import Interval, latest_complete, parse_instant, parse_interval
 
-INTERVAL, FORCE, SELECT = (
-    "adelt_interval",
-    "adelt_force",
-    "adelt_select",
-)  # params of every DAG; inputs may not be called so
+# Params of every DAG; inputs may not be called so.
+INTERVAL, FORCE, SELECT = "adelt_interval", "adelt_force", "adelt_select"
 ITEM, NOTHING = "ADELT_ITEM", "ADELT_NOTHING"
 Env = dict[str, str]
 
