@@ -112,6 +112,7 @@ class Server:
 
         http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         http.daemon_threads = True
+        http.handle_error = lambda *_: None  # clients are killed while they ask
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

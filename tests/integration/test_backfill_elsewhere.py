@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -391,6 +392,23 @@ def test_killed_while_a_start_is_on_its_way(home, monkeypatch):
     assert home.states() == {"STARTING": 1, "PLANNED": 4}
     home.resume()
     assert home.server.intervals() == EACH
+
+
+def test_killed_again_and_again_every_chunk_is_run_once(home):
+    home.server.looks, seed = 3, random.Random(5)
+    process = home.start(
+        "p", "--from", "2026-01-01", "--to", "2026-01-31", "--parallel", "3", "--engine", home.name
+    )
+    for _ in range(3):
+        home.wait_for(min(31, len(home.server.runs) + 5))
+        time.sleep(seed.uniform(0, 0.1))
+        process.kill()
+        process.communicate()
+        home.server.after = [DROP]
+        process = home.start("--resume", "last")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert sorted(home.server.intervals().values()) == [1] * 31
 
 
 def test_two_at_once_and_another_deployment_are_refused(home):

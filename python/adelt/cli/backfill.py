@@ -11,12 +11,12 @@ import typer
 
 from adelt.cli.app import Inputs, Json, TargetOption, error_text, pairs
 from adelt.cli.output import human_seconds, print_json, print_table
-from adelt.errors import AdeltError, DefinitionErrors, InputError
+from adelt.errors import AdeltError, InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from adelt.backfill import BackfillPlan, PlannedChunk, Spec
+    from adelt.backfill import BackfillPlan, Spec
     from adelt.backfill.conduct import Ended
     from adelt.ledger import Held, Ledger
     from adelt.ledger.backfills import Backfill
@@ -74,6 +74,7 @@ def backfill(
     """Run pipelines for a range of days, chunk by chunk; what is missing can be resumed."""
     from adelt import definition, settings
     from adelt.backfill import plan_backfill
+    from adelt.cli import conductors
     from adelt.engine import open_ledger
     from adelt.ledger.backfills import Backfills
 
@@ -95,7 +96,7 @@ def backfill(
         spec = _recorded(found)
     else:
         spec = _spec(asked)
-    conductor = _conductor(spec, here, target, retry_unknown=retry_unknown)
+    conductor = conductors.conductor(spec, here, target, retry_unknown=retry_unknown)
     plan = plan_backfill(spec, lambda name: definition.find(name, here.project), conductor.place)
     if resume:
         _check_same(found, plan, conductor.place)
@@ -328,70 +329,6 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
                 for c in wrong
             ],
         )
-
-
-class _Here:
-    """Chunks are runs of this machine."""
-
-    def __init__(self, here: "Settings") -> None:
-        self._here, self.place = here, here.environment
-
-    def check(self, chunks: "list[PlannedChunk]") -> None:
-        """The plan has been checked; there is nothing else."""
-
-    def conduct(
-        self, ledger: "Ledger", found: "Backfill", plan: "BackfillPlan", listener: "Listener", on_end: "OnEnd"
-    ) -> int:
-        from adelt import warm
-        from adelt.backfill import conduct
-        from adelt.run import workers
-
-        with workers.opened(warm.server(self._here)) as forked:
-            return conduct(self._here, ledger, found, plan, forked, listener, on_end)
-
-
-class _Elsewhere:
-    """Chunks are runs of another engine."""
-
-    def __init__(self, name: str, here: "Settings", *, retry_unknown: bool) -> None:
-        from adelt.backfill.remote import connect
-        from adelt.backfill.remote.conduct import Pause
-
-        self._pause = Pause()
-        self._engine = connect(name, here, self._pause.sleep)
-        self._patience, self._retry_unknown = here.patience, retry_unknown
-        self.place = self._engine.place
-
-    def check(self, chunks: "list[PlannedChunk]") -> None:
-        """See that the engine can do all of them, before it is told to do one."""
-        if problems := self._engine.check(chunks):
-            raise DefinitionErrors(problems)
-
-    def conduct(
-        self, ledger: "Ledger", found: "Backfill", plan: "BackfillPlan", listener: "Listener", on_end: "OnEnd"
-    ) -> int:
-        from adelt.backfill.remote.conduct import conduct_elsewhere
-
-        return conduct_elsewhere(
-            ledger, found, plan, self._engine, self._pause, listener, on_end,
-            patience=self._patience, retry_unknown=self._retry_unknown,
-        )  # fmt: skip
-
-
-def _conductor(
-    spec: "Spec", here: "Settings", target: str | None, *, retry_unknown: bool
-) -> "_Here | _Elsewhere":
-    if spec.engine == "local":
-        if retry_unknown:
-            raise InputError("what runs here is never unknown", where="--retry-unknown", fix="leave it out")
-        return _Here(here)
-    if target:
-        raise InputError(
-            f"--target says what this machine loads, and {spec.engine} loads what it is set up for",
-            where="--target",
-            fix="leave it out",
-        )
-    return _Elsewhere(spec.engine, here, retry_unknown=retry_unknown)
 
 
 @contextmanager
