@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,13 @@ def test_reading_makes_no_errors_and_imports_nothing_heavy(probed):
     assert heavy & set(probed["project"]["imported"]) == set()
 
 
+def test_reading_opens_the_definitions_and_nothing_else(probed):
+    """Code, time zones and Airflow's own texts apart."""
+    assert {one for one in probed["project"]["touched"] if not re.search(r"zoneinfo/|\.mo$", one)} == {
+        str(path) for path in definition.find_all(ROOT)
+    }
+
+
 @pytest.mark.parametrize(("probe", "project"), [("project", ROOT), ("golden", GOLDEN), ("pods", GOLDEN)])
 def test_dags_are_what_the_plans_are(probed, probe, project):
     found = dags(probed[probe])
@@ -149,6 +157,14 @@ def test_dags_are_those_that_the_export_lists(probed, probe, project):
         )
         for name, dag in dags(probed[probe]).items()
     }
+
+
+def test_what_is_deployed_needs_nothing_beside_it(airflow, probed, tmp_path):
+    subprocess.run([ROOT / "deploy/airflow/bundle.sh", tmp_path / "bundle"], check=True, cwd="/")
+    [found] = airflow.probe("", dags=tmp_path / "bundle")
+    assert found["errors"] == []
+    assert found["dags"] == probed["project"]["dags"]
+    assert found["where"].startswith(str(tmp_path / "bundle"))
 
 
 def test_a_dag_has_what_the_definition_says_of_the_run(probed):
