@@ -343,6 +343,36 @@ def test_bad_input_ends_a_run_before_anything_ran(airflow, tmp_path):
     assert not home.exists()
 
 
+CHOSEN = """
+import json, sys
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+import pendulum
+sys.path[:0] = sys.argv[1:]
+from adelt_airflow.api import DAG, CronDataIntervalTimetable
+from adelt_airflow.dag import started
+
+def chosen(schedule, kind, start, end):
+    ends = {"data_interval_start": pendulum.parse(start), "data_interval_end": pendulum.parse(end)}
+    run = SimpleNamespace(dag_id="d", run_id="r", run_type=kind, **ends)
+    return started({"dag_run": run, "dag": DAG("d", schedule=schedule), "params": {}}, ZoneInfo("UTC")).own is not None
+
+cron = CronDataIntervalTimetable("0 6 * * *", "UTC")
+usual, other = ("2026-01-28T06:00:00Z", "2026-01-29T06:00:00Z"), ("2026-01-10T00:00:00Z", "2026-01-20T00:00:00Z")
+none = ("2026-01-28T06:00:00Z", "2026-01-28T06:00:00Z")
+print(json.dumps([chosen(*one) for one in [
+    (cron, "manual", *usual), (cron, "manual", *other), (cron, "scheduled", *other), (cron, "backfill", *other),
+    (None, "manual", *other), (None, "manual", *none),
+]]))
+"""
+
+
+def test_only_a_data_interval_that_somebody_chose_is_handed_on(airflow):
+    """As Airflow's API lets them; the schedule's own says when, not for which days (unit tests)."""
+    said = airflow.call("python", "-c", CHOSEN, str(ROOT / "deploy/airflow/dags"), str(ROOT / "python"))
+    assert json.loads(said.splitlines()[-1]) == [False, True, False, False, True, False]
+
+
 TABLES = [
     *(spec.qualified for source in ("dv360", "cm360") for spec in catalog(source).values()),
     "raw_dv360.report_standard",
