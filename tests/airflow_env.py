@@ -51,9 +51,14 @@ class Airflow:
         assert code is None or done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-6000:]}"
         return done.stdout
 
-    def probe(self, *projects: Path) -> list[dict[str, Any]]:
-        """What the DAGs of projects are, and what reading them took (tests/airflow_probe.py)."""
-        said = self.call("python", str(ROOT / "tests" / "airflow_probe.py"), str(DAGS), *map(str, projects))
+    def probe(self, *projects: Path | str, dags: Path = DAGS) -> list[dict[str, Any]]:
+        """What the DAGs of projects are, and what reading them took (tests/airflow_probe.py).
+
+        Args:
+            projects: Folders with pipelines; an empty one is what the DAGs find by themselves.
+            dags: The folder of DAGs.
+        """
+        said = self.call("python", str(ROOT / "tests" / "airflow_probe.py"), str(dags), *map(str, projects))
         return json.loads(said.splitlines()[-1])
 
     def test(self, dag: str, date: str, env: Mapping[str, str], conf: Mapping[str, Any] | None = None) -> str:

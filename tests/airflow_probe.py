@@ -55,6 +55,14 @@ def of_task(task: Any) -> dict[str, Any]:
     }
 
 
+WATCHED = ("open", "socket.connect", "subprocess.Popen", "os.mkdir", "os.remove", "sqlite3.connect")
+
+
+def told(event: str, args: tuple[Any, ...]) -> str:
+    """A file by its path, anything else by its name."""
+    return str(args[0]) if event == "open" else event
+
+
 def main(dags: str, *projects: str) -> None:
     logging.disable(logging.CRITICAL)
     try:
@@ -63,18 +71,24 @@ def main(dags: str, *projects: str) -> None:
     except ImportError:
         from airflow.models.dagbag import DagBag
 
+    touched: list[str] = []
+    sys.addaudithook(lambda event, args: touched.append(told(event, args)) if event in WATCHED else None)
     found = []
     for project in projects:
         os.environ["ADELT_DAGS_PROJECT"] = project
         for name in [name for name in sys.modules if name.startswith(("adelt", "unusual_prefix"))]:
             del sys.modules[name]
         before = set(sys.modules)
+        touched.clear()
         begun = time.process_time()
         bag = DagBag(Path(dags) / "adelt_dags.py")
+        seconds = time.process_time() - begun
         found.append(
             {
-                "seconds": time.process_time() - begun,
+                "seconds": seconds,
+                "touched": sorted({one for one in touched if not one.endswith((".py", ".pyc", ".so"))}),
                 "errors": list(bag.import_errors.values()),
+                "where": sys.modules["adelt.definition"].__file__,
                 "imported": sorted({name.partition(".")[0] for name in set(sys.modules) - before}),
                 "dags": [of_dag(dag) for dag in sorted(bag.dags.values(), key=lambda dag: dag.dag_id)],
             }

@@ -30,17 +30,10 @@ sync() { # FROM TO
 for folder in dlt python dbt pipelines deploy; do
   sync "$folder" "data/adelt/$folder"
 done
-# The DAGs come last: they find what they name. The folder of DAGs is all that a DAG processor is sure to see, so the
-# definitions and the code that reads them go with them.
+# The DAGs come last: they find what they name.
 dags=.adelt/deploy/dags
 rm -rf "$dags"
-mkdir -p "$dags/project/python" "$dags/project/deploy/airflow"
-cp -R deploy/airflow/dags/. "$dags"
-cp -R pipelines "$dags/project"
-cp -R python/adelt "$dags/project/python"
-if [ -f deploy/airflow/config.yml ]; then
-  cp deploy/airflow/config.yml "$dags/project/deploy/airflow"
-fi
+deploy/airflow/bundle.sh "$dags"
 sync "$dags" dags/adelt
 gcloud storage cp .adelt/deploy/manifest.json "gs://$bucket/dbt/manifest.json"
 if [ -n "$environment" ]; then

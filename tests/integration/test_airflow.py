@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,13 @@ def test_reading_makes_no_errors_and_imports_nothing_heavy(probed):
     assert heavy & set(probed["project"]["imported"]) == set()
 
 
+def test_reading_opens_the_definitions_and_nothing_else(probed):
+    """Code, time zones and Airflow's own texts apart."""
+    assert {one for one in probed["project"]["touched"] if not re.search(r"zoneinfo/|\.mo$", one)} == {
+        str(path) for path in definition.find_all(ROOT)
+    }
+
+
 @pytest.mark.parametrize(("probe", "project"), [("project", ROOT), ("golden", GOLDEN), ("pods", GOLDEN)])
 def test_dags_are_what_the_plans_are(probed, probe, project):
     found = dags(probed[probe])
@@ -149,6 +157,14 @@ def test_dags_are_those_that_the_export_lists(probed, probe, project):
         )
         for name, dag in dags(probed[probe]).items()
     }
+
+
+def test_what_is_deployed_needs_nothing_beside_it(airflow, probed, tmp_path):
+    subprocess.run([ROOT / "deploy/airflow/bundle.sh", tmp_path / "bundle"], check=True, cwd="/")
+    [found] = airflow.probe("", dags=tmp_path / "bundle")
+    assert found["errors"] == []
+    assert found["dags"] == probed["project"]["dags"]
+    assert found["where"].startswith(str(tmp_path / "bundle"))
 
 
 def test_a_dag_has_what_the_definition_says_of_the_run(probed):
@@ -325,6 +341,36 @@ def test_bad_input_ends_a_run_before_anything_ran(airflow, tmp_path):
     assert airflow.run_state("small") == "failed"
     assert "`yesterday` is not an instant" in said
     assert not home.exists()
+
+
+CHOSEN = """
+import json, sys
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+import pendulum
+sys.path[:0] = sys.argv[1:]
+from adelt_airflow.api import DAG, CronDataIntervalTimetable
+from adelt_airflow.dag import started
+
+def chosen(schedule, kind, start, end):
+    ends = {"data_interval_start": pendulum.parse(start), "data_interval_end": pendulum.parse(end)}
+    run = SimpleNamespace(dag_id="d", run_id="r", run_type=kind, **ends)
+    return started({"dag_run": run, "dag": DAG("d", schedule=schedule), "params": {}}, ZoneInfo("UTC")).own is not None
+
+cron = CronDataIntervalTimetable("0 6 * * *", "UTC")
+usual, other = ("2026-01-28T06:00:00Z", "2026-01-29T06:00:00Z"), ("2026-01-10T00:00:00Z", "2026-01-20T00:00:00Z")
+none = ("2026-01-28T06:00:00Z", "2026-01-28T06:00:00Z")
+print(json.dumps([chosen(*one) for one in [
+    (cron, "manual", *usual), (cron, "manual", *other), (cron, "scheduled", *other), (cron, "backfill", *other),
+    (None, "manual", *other), (None, "manual", *none),
+]]))
+"""
+
+
+def test_only_a_data_interval_that_somebody_chose_is_handed_on(airflow):
+    """As Airflow's API lets them; the schedule's own says when, not for which days (unit tests)."""
+    said = airflow.call("python", "-c", CHOSEN, str(ROOT / "deploy/airflow/dags"), str(ROOT / "python"))
+    assert json.loads(said.splitlines()[-1]) == [False, True, False, False, True, False]
 
 
 TABLES = [

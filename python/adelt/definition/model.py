@@ -1,6 +1,7 @@
 """What a pipeline file may say, as types. The JSON Schema for editors is generated from here."""
 
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from adelt.definition import templates
 from adelt.errors import AdeltError
 from adelt.window import DURATION_PATTERN, Every, format_duration, parse_duration
 
@@ -345,6 +347,11 @@ class Task(Strict):
         """The action's fields, templates not filled in."""
         value = getattr(self, self.kind)
         return {"command": value} if self.kind == "run" else value.model_dump(by_alias=True)
+
+    @cached_property
+    def names_used(self) -> tuple[tuple[str, ...], ...]:
+        """The names that templates of its action and its environment use."""
+        return tuple(templates.paths([self.action, self.env]))
 
     @model_validator(mode="after")
     def _one_action(self) -> "Task":

@@ -108,14 +108,8 @@ def nullable(spec: Input) -> bool:
 
 def used_outputs(pipeline: Pipeline, task: str) -> list[tuple[str, str]]:
     """Outputs of other tasks that a task names in its action or its environment, as task and name."""
-    spec = pipeline.tasks[task]
-    return sorted(
-        {
-            (path[1], path[3])
-            for path in templates.paths([spec.action, spec.env])
-            if path[0] == "tasks" and len(path) > 3
-        }
-    )
+    names = pipeline.tasks[task].names_used
+    return sorted({(path[1], path[3]) for path in names if path[0] == "tasks" and len(path) > 3})
 
 
 def producers(pipeline: Pipeline) -> set[str]:
