@@ -30,6 +30,11 @@
 {%- endmacro %}
 
 
+{% macro hours_between(start, end) -%}
+    {{ money(seconds_between(start, end) ~ ' / 3600') }}
+{%- endmacro %}
+
+
 {# The UTC day of a time. #}
 {% macro utc_date(expression) -%}
     {{ adapter.dispatch('utc_date')(expression) }}
@@ -72,9 +77,21 @@
 {%- endmacro %}
 
 
-{# The median as an aggregate, exact on every warehouse; `position` numbers the `total` values of the group in order. #}
-{% macro median(value, position, total) -%}
-    {{ money("avg(case when 2 * " ~ position ~ " between " ~ total ~ " and " ~ total ~ " + 2 then " ~ value ~ " end)") }}
+{# The median as an aggregate, exact on every warehouse; `position` numbers the `among` values of the group in order. #}
+{% macro median(value, position, among) -%}
+    {%- set is_middle = '2 * ' ~ position ~ ' between ' ~ among ~ ' and ' ~ among ~ ' + 2' -%}
+    {{ money('avg(case when ' ~ is_middle ~ ' then ' ~ value ~ ' end)') }}
+{%- endmacro %}
+
+
+{# Frames of a window: the last runs, this one among them, and the history before them. #}
+{% macro frame_of_last_runs() -%}
+    rows between {{ var('anomaly_last_runs') - 1 }} preceding and current row
+{%- endmacro %}
+
+{% macro frame_of_runs_before() -%}
+    {%- set last_runs = var('anomaly_last_runs') -%}
+    rows between {{ last_runs + var('anomaly_history') - 1 }} preceding and {{ last_runs }} preceding
 {%- endmacro %}
 
 

@@ -3,9 +3,9 @@ with
 tries as (
 
     select
-        fct_task_runs.*,
+        tasks.*,
         substr({{ without_numbers('message') }}, 1, 200) as pattern
-    from {{ ref('fct_task_runs') }}
+    from {{ ref('fct_task_runs') }} as tasks
     where coalesce(attempt, 1) > 0
 
 ),

@@ -22,7 +22,7 @@ final as (
         tables.pipeline_id,
         tables.pipeline_run_id,
         tables.last_success as last_success_at,
-        {{ money(seconds_between('tables.last_success', 'newest.as_of') ~ ' / 3600') }} as hours_since_success,
+        {{ hours_between('tables.last_success', 'newest.as_of') }} as hours_since_success,
         tables.interval_start as data_from,
         tables.interval_end as data_until,
         {{ days_between('tables.interval_end', utc_date('newest.as_of')) }} as days_behind,

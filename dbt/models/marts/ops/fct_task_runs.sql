@@ -75,7 +75,9 @@ final as (
         {{ utc_date('coalesce(started_at, created_at)') }} as run_date,
         started_at,
         completed_at,
-        case when coalesce(attempt, 1) > 0 then {{ seconds_between('started_at', 'completed_at') }} end as duration_s,
+        case
+            when coalesce(attempt, 1) > 0 then {{ seconds_between('started_at', 'completed_at') }}
+        end as duration_s,
         rows_loaded,
         bytes_loaded,
         bytes_billed,
