@@ -158,14 +158,18 @@ class _Checker:
         """Tables have two parts, folders are no whole buckets; what a template decides is checked by the run."""
         if task.export:
             self._folder(task.export.to, (*loc, "export", "to"))
-            table = task.export.table
-            if table and not _has_template(table) and not re.fullmatch(TABLE_PATTERN, table):
-                self._add(f"`{table}` is no table", (*loc, "export", "table"), "write it as dataset.table")
+            self._table_name(task.export.table, (*loc, "export", "table"))
+        if task.alert:
+            self._table_name(task.alert.table, (*loc, "alert", "table"))
         if task.transfer:
             for key, text in (("from", task.transfer.source), ("to", task.transfer.to)):
                 self._folder(text, (*loc, "transfer", key))
         if task.purge and task.purge.path:
             self._folder(task.purge.path, (*loc, "purge", "path"))
+
+    def _table_name(self, table: str | None, loc: Loc) -> None:
+        if table and not _has_template(table) and not re.fullmatch(TABLE_PATTERN, table):
+            self._add(f"`{table}` is no table", loc, "write it as dataset.table")
 
     def _folder(self, url: str, loc: Loc) -> None:
         if not _has_template(url) and (fault := place_fault(url)):
