@@ -84,6 +84,15 @@
 {%- endmacro %}
 
 
+{# The numbers from 1 on, as rows. #}
+{% macro steps_back(count) -%}
+    {%- for back in range(1, count + 1) %}
+    select {{ back }} as back
+    {%- if not loop.last %} union all{% endif -%}
+    {%- endfor %}
+{%- endmacro %}
+
+
 {# Frames of a window: the last runs, this one among them, and the history before them. #}
 {% macro frame_of_last_runs() -%}
     rows between {{ var('anomaly_last_runs') - 1 }} preceding and current row

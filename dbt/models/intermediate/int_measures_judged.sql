@@ -89,67 +89,67 @@ ordered as (
 
     select
         series.*,
+        row_number() over (order by series_key, completed_at, measure_id) as number,
         row_number() over (partition by series_key order by completed_at, measure_id) as place
     from series
 
 ),
 
+steps as (
+
+    {{ steps_back(var('anomaly_history')) | indent(4) }}
+
+),
+
+-- Each with those before it, found by their numbers: the cost grows with the history, not with its square.
 earlier as (
 
     select
-        later.series_key,
-        later.place,
+        later.number,
         earlier.measure,
-        row_number() over (
-            partition by later.series_key, later.place
-            order by earlier.measure, earlier.place
-        ) as position,
-        count(*) over (partition by later.series_key, later.place) as runs
+        row_number() over (partition by later.number order by earlier.measure, earlier.number) as position,
+        count(*) over (partition by later.number) as runs
     from ordered as later
-    inner join ordered as earlier
-        on
-            later.series_key = earlier.series_key
-            and earlier.place between later.place - {{ var('anomaly_history') }} and later.place - 1
+    cross join steps
+    inner join ordered as earlier on later.number - steps.back = earlier.number
+    where later.place > steps.back
 
 ),
 
 medians as (
 
     select
-        series_key,
-        place,
+        number,
         max(runs) as runs,
         min(measure) as least,
         {{ median('measure', 'position', 'runs') }} as usual
     from earlier
-    group by 1, 2
+    group by 1
 
 ),
 
 distances as (
 
     select
-        earlier.series_key,
-        earlier.place,
+        earlier.number,
         medians.runs,
         abs(earlier.measure - medians.usual) as distance,
         row_number() over (
-            partition by earlier.series_key, earlier.place
+            partition by earlier.number
             order by abs(earlier.measure - medians.usual), earlier.position
         ) as position
     from earlier
-    inner join medians on earlier.series_key = medians.series_key and earlier.place = medians.place
+    inner join medians on earlier.number = medians.number
 
 ),
 
 deviations as (
 
     select
-        series_key,
-        place,
+        number,
         {{ median('distance', 'position', 'runs') }} as deviation
     from distances
-    group by 1, 2
+    group by 1
 
 ),
 
@@ -166,8 +166,8 @@ judged as (
         ) as allowed,
         medians.least
     from ordered
-    inner join medians on ordered.series_key = medians.series_key and ordered.place = medians.place
-    inner join deviations on ordered.series_key = deviations.series_key and ordered.place = deviations.place
+    inner join medians on ordered.number = medians.number
+    inner join deviations on ordered.number = deviations.number
     where medians.runs >= {{ var('anomaly_min_history') }}
 
 ),

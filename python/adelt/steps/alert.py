@@ -58,7 +58,8 @@ def step(context: Context) -> StepResult:
 def _found(context: Context) -> dict[str, str]:
     """Key and message of every row, in the order of the keys."""
     action = context.action
-    sql = f"SELECT {action['key']}, {action['message']} FROM ({tables.query(context)}) AS found ORDER BY 1, 2"
+    # Lines of its own: the query may end with a comment.
+    sql = f"SELECT {action['key']}, {action['message']} FROM (\n{tables.query(context)}\n) AS found ORDER BY 1, 2"
     context.tell("ask", "asking the warehouse")
     _, rows = ask(context.settings.warehouse, sql)
     if any(key is None for key, _ in rows):

@@ -33,7 +33,8 @@ joined as (
         done.bytes_loaded,
         done.bytes_billed,
         done.slot_ms,
-        tries.status = 'FAILED' or (tries.status = 'WARNING' and tries.exit_code != 0) as is_failure,
+        coalesce(tries.status, '') = 'FAILED'
+        or (coalesce(tries.status, '') = 'WARNING' and coalesce(tries.exit_code, 0) != 0) as is_failure,
         row_number() over (
             partition by tries.pipeline_run_id, tries.task_name
             order by coalesce(tries.attempt, 1) desc, tries.task_run_id desc
@@ -59,7 +60,7 @@ final as (
         attempt,
         is_last_attempt,
         status,
-        coalesce(is_failure, false) as is_failure,
+        is_failure,
         case
             when not is_failure then null
             when message like 'took longer than %' then 'timeout'
