@@ -160,6 +160,10 @@ BAD = {
         "tasks:\n  a: {alert: {table: x.y, to: [{slack: a, teams: b}]}}\n",
         "exactly one of slack, email, webhook and teams is needed",
     ),
+    "alert to somebody that only the run knows": (
+        "tasks:\n  a: {alert: {table: x.y, to: [{slack: '{{ run.id }}'}]}}\n",
+        "`run` cannot be used here, in `{{ run.id }}`\n  at   pipelines/p.yml:4:40",
+    ),
     "files that a query has not": (
         "tasks:\n  a: {sensor: {sql: select 1, min_files: 2}}\n",
         "`min_files` and `updated_after` need `file`",

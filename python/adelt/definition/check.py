@@ -145,6 +145,10 @@ class _Checker:
             )
         value = getattr(task, task.kind)
         raw = value if task.kind == "run" else value.model_dump(exclude_unset=True, by_alias=True)
+        if task.alert:
+            # Receivers are known before the run, so that the same one is the same in every run.
+            fixed = {key: known for key, known in names.items() if key not in ("run", "tasks")}
+            self._templates(raw.pop("to", []), (*loc, "alert", "to"), fixed)
         self._templates(raw, (*loc, task.kind), names)
         if task.ingest:
             self._table(task, loc)
@@ -196,7 +200,8 @@ class _Checker:
                 for reference in templates.references(text):
                     self._reference(reference.path, reference.text, names)
             except TemplateError as error:
-                self._add(str(error), place, did_you_mean(error.word, error.known, otherwise="there are"))
+                fix = did_you_mean(error.word, error.known, otherwise="there are") if error.known else ""
+                self._add(str(error), place, fix)
 
     def _reference(self, path: tuple[str, ...], text: str, names: Mapping[str, Any]) -> None:
         space, rest = path[0], path[1:]

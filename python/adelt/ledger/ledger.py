@@ -294,13 +294,13 @@ class Ledger:
             (operation.asset, self.now(), task_run_id),
         )
 
-    def told(self, pipeline: str, task: str, environment: str) -> set[tuple[str, str]]:
-        """Of what a task has told whom so far: keys and receivers."""
+    def told(self, pipeline: str, instance: str, environment: str) -> set[tuple[str, str]]:
+        """What a task, with its item, has told whom so far: keys and receivers."""
         with self.connection() as con:
             rows = con.execute(
                 "SELECT o.external_id, o.asset FROM task_run t JOIN operation o ON o.task_run_id = t.id"
-                " WHERE t.pipeline = ? AND t.task = ? AND t.env = ? AND o.kind = 'ALERT' AND o.status = 'SUCCEEDED'",
-                (pipeline, task, environment),
+                " WHERE t.pipeline = ? AND t.instance = ? AND t.env = ? AND o.kind = 'ALERT' AND o.status = 'SUCCEEDED'",
+                (pipeline, instance, environment),
             ).fetchall()
         return {(row["external_id"], row["asset"]) for row in rows}
 

@@ -26,7 +26,7 @@ def step(context: Context) -> StepResult:
     for message in found.values():
         print(message)
     plan, to = context.plan, [Notice.model_validate(one) for one in context.task.action["to"]]
-    known = open_ledger(context.settings).told(plan.pipeline, context.task.task, plan.environment)
+    known = open_ledger(context.settings).told(plan.pipeline, context.task.id, plan.environment)
     told: list[alerts.Told] = []
     operations: list[Operation] = []
     new: set[str] = set()
