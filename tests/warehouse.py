@@ -117,9 +117,10 @@ class Warehouse:
                 os.environ["ADELT_WAREHOUSE"] = old
 
     def build(self, **variables: Any) -> None:
-        """Models and snapshots, no tests; views stay as they are once they are there."""
-        views = ["--exclude", "path:models/staging"] if self._built else []
-        self.dbt("build", "--resource-type", "model", "snapshot", *views, variables=variables)
+        """Models and snapshots of advertising, no tests; views stay as they are once they are there."""
+        views = ["path:models/staging"] if self._built else []
+        words = ["--resource-type", "model", "snapshot", "--exclude", "source:ops+", *views]
+        self.dbt("build", *words, variables=variables)
         self._built = True
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -1,33 +1,58 @@
-"""Tell people how a run ended: Slack, Teams, e-mail or any webhook, as `on_failure` and `on_success` of a pipeline say.
+"""Tell people: how a run ended, as `on_failure` and `on_success` of a pipeline say, or what an `alert` task has found.
 
-Addresses that are secrets come from where every secret does (adelt.secrets): `SLACK_WEBHOOK_URL`, `TEAMS_WEBHOOK_URL`, and
-`SMTP_URL` (`smtp://user:password@host:587`, which is asked for TLS, or `smtps://`). They, and every secret of the
-environment, are cut out of what is sent and of what is said about the sending. A run never fails because nobody could be told.
+It goes to Slack, Teams, e-mail or any webhook. Addresses that are secrets come from where every secret does (adelt.secrets):
+`SLACK_WEBHOOK_URL`, `TEAMS_WEBHOOK_URL`, and `SMTP_URL` (`smtp://user:password@host:587`, which is asked for TLS, or
+`smtps://`). They, and every secret of the environment, are cut out of what is sent and of what is said about the sending. A
+run never fails because nobody could be told how it ended.
 """
 
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from adelt import secrets, settings
-from adelt.definition.model import Notice, Pipeline
+from adelt.definition.model import NOTICE_SECRETS, Notice, Pipeline
 from adelt.definition.templates import paths, render
 from adelt.errors import AdeltError, InputError
 from adelt.redact import Redactor
 from adelt.settings import Settings
 
 SECONDS = 10.0  # for a receiver to answer
+MOST_LINES = 20  # of what was found, in one message
 _FAILED = ("FAILED",)
 _SUCCEEDED = ("SUCCEEDED", "WARNING")
 
 
+class Message(Protocol):
+    """What is told."""
+
+    @property
+    def title(self) -> str:
+        """One line."""
+
+    @property
+    def text(self) -> str:
+        """A few lines, the title first."""
+
+    @property
+    def details(self) -> str:
+        """What a mail has room for, too."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What a webhook gets."""
+
+    def cleaned(self, clean: Callable[[str], str]) -> "Message":
+        """The same without secrets."""
+
+
 @dataclass(frozen=True)
-class Message:
-    """What is told.
+class RunEnded:
+    """How a run ended.
 
     Attributes:
         pipeline: The pipeline.
@@ -60,6 +85,69 @@ class Message:
         lines = [self.title, self.message, f"adelt runs {self.run_id}"]
         return "\n".join(line for line in lines if line)
 
+    @property
+    def details(self) -> str:
+        """The state of every task."""
+        return "\n".join(f"  {task}: {state.lower()}" for task, state in self.tasks.items())
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """All of it."""
+        return {**asdict(self), "tasks": dict(self.tasks), "title": self.title}
+
+    def cleaned(self, clean: Callable[[str], str]) -> "RunEnded":
+        """The same without secrets."""
+        return replace(self, message=clean(self.message))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a task has found in the warehouse.
+
+    Attributes:
+        pipeline: The pipeline.
+        task: The task.
+        run_id: Its run.
+        interval: What the run was for.
+        environment: Target that was asked.
+        alerts: Key and message of each.
+    """
+
+    pipeline: str
+    task: str
+    run_id: str
+    interval: str
+    environment: str
+    alerts: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        count = len(self.alerts)
+        return f"{self.pipeline} {self.interval}: {count} new alert{'s' * (count != 1)} ({self.environment})"
+
+    @property
+    def text(self) -> str:
+        """The title, and each message on a line, as far as a message may be long."""
+        lines = [" ".join(message.split()) for message in self.alerts.values()]
+        more = len(lines) - MOST_LINES
+        return "\n".join([self.title, *lines[:MOST_LINES], *([f"and {more} more"] if more > 0 else [])])
+
+    @property
+    def details(self) -> str:
+        """Where they come from."""
+        return f"adelt runs {self.run_id}"
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """All of it."""
+        found = [{"key": key, "message": message} for key, message in self.alerts.items()]
+        return {**asdict(self), "alerts": found, "title": self.title}
+
+    def cleaned(self, clean: Callable[[str], str]) -> "Found":
+        """The same without secrets."""
+        return replace(self, alerts={clean(key): clean(message) for key, message in self.alerts.items()})
+
 
 @dataclass(frozen=True)
 class Told:
@@ -68,13 +156,15 @@ class Told:
     Attributes:
         whom: Kind and address, without secrets: `slack #ads-data`.
         error: Why not; empty if they were.
+        exit_code: 0 if they were, 1 if trying again may help, 2 if it cannot.
     """
 
     whom: str
     error: str = ""
+    exit_code: int = 0
 
 
-def tell(pipeline: Pipeline, message: Message, here: Settings) -> list[Told]:
+def tell(pipeline: Pipeline, message: RunEnded, here: Settings) -> list[Told]:
     """Tell everyone whom the pipeline names for this end of a run.
 
     Args:
@@ -89,25 +179,31 @@ def tell(pipeline: Pipeline, message: Message, here: Settings) -> list[Told]:
         *(pipeline.on_failure if message.status in _FAILED else ()),
         *(pipeline.on_success if message.status in _SUCCEEDED else ()),
     ]
-    return [_tell(notice, message, here) for notice in notices]
+    return [tell_one(notice, message, here) for notice in notices]
 
 
-def _tell(notice: Notice, message: Message, here: Settings) -> Told:
-    kind, address = next((kind, str(value)) for kind, value in notice if value is not None)
-    shown, known = f"{kind} {address}", list(settings.secret_values())
+def tell_one(notice: Notice, message: Message, here: Settings) -> Told:
+    """Tell one receiver.
+
+    Args:
+        notice: Whom; secrets in its address are still templates.
+        message: What.
+        here: Settings, for the secrets.
+
+    Returns:
+        Whether they were told; nothing is raised.
+    """
+    known = list(settings.secret_values())
     try:
-        sender, names = _SENDERS[kind]
-        found = secrets.read([*names, *_named(address)], here)
+        found = secrets.read([*NOTICE_SECRETS[notice.kind], *_named(notice.address)], here)
         known += found.values()
-        clean = Redactor(known).clean
-        sender(
-            str(render(address, {"secrets": found})), replace(message, message=clean(message.message)), found
-        )
+        address = str(render(notice.address, {"secrets": found}))
+        _SENDERS[notice.kind](address, message.cleaned(Redactor(known).clean), found)
     except AdeltError as error:
-        return Told(shown, Redactor(known).clean(str(error.what)))
+        return Told(notice.shown, Redactor(known).clean(str(error.what)), error.exit_code)
     except Exception as error:
-        return Told(shown, Redactor(known).clean(f"{type(error).__name__}: {error}"))
-    return Told(shown)
+        return Told(notice.shown, Redactor(known).clean(f"{type(error).__name__}: {error}"), 1)
+    return Told(notice.shown)
 
 
 def _named(address: str) -> list[str]:
@@ -135,7 +231,7 @@ def _teams(_channel: str, message: Message, found: Mapping[str, str]) -> None:
 
 
 def _webhook(url: str, message: Message, _found: Mapping[str, str]) -> None:
-    _post(url, {**asdict(message), "tasks": dict(message.tasks), "title": message.title})
+    _post(url, message.body)
 
 
 def _post(url: str, body: Mapping[str, Any]) -> None:
@@ -158,8 +254,7 @@ def _email(to: str, message: Message, found: Mapping[str, str]) -> None:
     mail = EmailMessage()
     mail["Subject"], mail["To"] = message.title, to
     mail["From"] = unquote(server.username) if server.username and "@" in unquote(server.username) else to
-    states = "\n".join(f"  {task}: {state.lower()}" for task, state in message.tasks.items())
-    mail.set_content(f"{message.text}\n\n{states}\n")
+    mail.set_content(f"{message.text}\n\n{message.details}\n")
     trusted = ssl.create_default_context()
     with (
         smtplib.SMTP_SSL(server.hostname, server.port or 465, timeout=SECONDS, context=trusted)
@@ -177,9 +272,4 @@ def _email(to: str, message: Message, found: Mapping[str, str]) -> None:
 
 
 _Sender = Callable[[str, Message, Mapping[str, str]], None]
-_SENDERS: Mapping[str, tuple[_Sender, Sequence[str]]] = {
-    "slack": (_slack, ("SLACK_WEBHOOK_URL",)),
-    "teams": (_teams, ("TEAMS_WEBHOOK_URL",)),
-    "email": (_email, ("SMTP_URL",)),
-    "webhook": (_webhook, ()),
-}
+_SENDERS: Mapping[str, _Sender] = {"slack": _slack, "teams": _teams, "email": _email, "webhook": _webhook}

@@ -4,7 +4,13 @@ from adelt_sources.catalog import catalog, sources
 from adelt_sources.warehouse import BigQuery
 
 STAGING = "_adelt_staging"  # files on their way in (adelt_sources.bigquery_destination); its tables expire
-MODELS = ("staging", "intermediate", "snapshots", "marts_ads")  # what dbt builds into (dbt/dbt_project.yml)
+MODELS = (
+    "staging",
+    "intermediate",
+    "snapshots",
+    "marts_ads",
+    "marts_ops",
+)  # what dbt builds into (dbt/dbt_project.yml)
 
 
 def names(warehouse: BigQuery, schema_prefix: str = "") -> list[str]:

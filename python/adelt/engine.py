@@ -210,7 +210,7 @@ def _alert(
         return
     from adelt import alerts  # late: it is not for most runs
 
-    message = alerts.Message(
+    message = alerts.RunEnded(
         result.pipeline, result.run_id, result.interval, result.status, here.target, result.seconds,
         result.message, result.tasks,
     )  # fmt: skip

@@ -173,5 +173,9 @@ def describe(task: PlannedTask, plan: Plan) -> str:
                 return f"purge {what} by ADELT_LANDING_DAYS"
             before = plan.interval.end - parse_duration(action["older_than"])
             return f"purge {what} of what is older than {before}"
+        case "alert":
+            what = action.get("table") or str(action["sql"]).strip().splitlines()[0]
+            whom = [kind for one in action.get("to", ()) for kind, address in one.items() if address]
+            return f"tell {', '.join(whom) or 'nobody'} what is new in {what}"
     what = action.get("file") or action.get("sql") or f"pipeline {action.get('pipeline', {}).get('name')}"
     return f"wait for {what}"

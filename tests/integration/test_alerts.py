@@ -6,58 +6,22 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-from email import message_from_bytes
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from receivers import Hooks, Mails
 
 SECRET = "open-sesame-4711"
 INTERVAL = ["--interval", "2026-01-05/2026-01-06"]
 
 
-class Hooks:
-    """An HTTP server that keeps what is posted."""
-
-    def __init__(self):
-        self.got, self.status, kept = [], 200, self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                kept.got.append((self.path, json.loads(body)))
-                self.send_response(kept.status)
-                self.end_headers()
-                self.wfile.write(f"no: {SECRET}".encode())
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-class Mails:
-    """What a mail server does with a mail: it keeps it."""
-
-    def __init__(self):
-        self.got = []
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name
-        self.got.append((session.ssl is not None, envelope.rcpt_tos, message_from_bytes(envelope.content)))
-        return "250 OK"
-
-
 @pytest.fixture
 def hooks():
-    hooks = Hooks()
+    hooks = Hooks(SECRET)
     yield hooks
-    hooks.server.shutdown()
-    hooks.server.server_close()
+    hooks.close()
 
 
 @pytest.fixture(scope="module")

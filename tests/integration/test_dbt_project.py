@@ -114,12 +114,13 @@ def test_every_model_and_column_is_described(empty, manifest):
     assert missing == []
 
 
-def test_marts_are_public_contracts_of_a_group_with_exposures(manifest):
-    marts = {name: node for name, node in manifest["nodes"].items() if node["schema"] == "marts_ads"}
+@pytest.mark.parametrize(("area", "count"), [("ads", 10), ("ops", 7)])
+def test_marts_are_public_contracts_of_a_group_with_exposures(manifest, area, count):
+    marts = {name: node for name, node in manifest["nodes"].items() if node["schema"] == f"marts_{area}"}
     models = {name: node for name, node in marts.items() if node["resource_type"] == "model"}
-    assert len(models) == 10
+    assert len(models) == count
     assert all(node["contract"]["enforced"] for node in models.values())
-    assert {(node["access"], node["group"]) for node in models.values()} == {("public", "ads")}
+    assert {(node["access"], node["group"]) for node in models.values()} == {("public", area)}
     exposed = {
         parent for exposure in manifest["exposures"].values() for parent in exposure["depends_on"]["nodes"]
     }
@@ -134,6 +135,7 @@ def test_schemas_are_called_what_the_architecture_calls_them(empty):
         "intermediate",
         "snapshots",
         "marts_ads",
+        "marts_ops",
     }
 
 

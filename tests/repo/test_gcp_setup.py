@@ -24,6 +24,7 @@ DATASETS = (
     "intermediate",
     "snapshots",
     "marts_ads",
+    "marts_ops",
 )
 RUNNER, CI, DEPLOY = (
     f"adelt-{who}-dev@{PROJECT}.iam.gserviceaccount.com" for who in ("runner", "ci", "deploy")

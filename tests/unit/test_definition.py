@@ -61,12 +61,12 @@ BAD = {
     "no action": (
         "tasks:\n  a: {needs: []}\n",
         "`tasks.a`: a task needs exactly one action, this one has none\n  at   pipelines/p.yml:4:3\n"
-        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge",
+        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge, alert",
     ),
     "two actions": (
         "tasks:\n  a: {run: echo, sql: select 1}\n",
         "`tasks.a`: a task needs exactly one action, this one has sql and run\n  at   pipelines/p.yml:4:3\n"
-        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge",
+        "  fix  actions: ingest, dbt, sql, run, sensor, pipeline, export, transfer, purge, alert",
     ),
     "unknown need": (
         "tasks:\n  extract: {run: echo}\n  b: {needs: [extrat], run: echo}\n",
@@ -147,6 +147,22 @@ BAD = {
     "purge of what is hours old": (
         "tasks:\n  a: {purge: {path: x, older_than: 5h}}\n",
         "`older_than` is at least 1d",
+    ),
+    "alert of nothing": (
+        "tasks:\n  a: {alert: {to: []}}\n",
+        "`tasks.a.alert`: exactly one of `table` and `sql` is needed\n  at   pipelines/p.yml:4:7",
+    ),
+    "alert of a table that is none": (
+        "tasks:\n  a: {alert: {table: anomalies}}\n",
+        "`anomalies` is no table\n  at   pipelines/p.yml:4:22\n  fix  write it as dataset.table",
+    ),
+    "alert to two at once": (
+        "tasks:\n  a: {alert: {table: x.y, to: [{slack: a, teams: b}]}}\n",
+        "exactly one of slack, email, webhook and teams is needed",
+    ),
+    "alert to somebody that only the run knows": (
+        "tasks:\n  a: {alert: {table: x.y, to: [{slack: '{{ run.id }}'}]}}\n",
+        "`run` cannot be used here, in `{{ run.id }}`\n  at   pipelines/p.yml:4:40",
     ),
     "files that a query has not": (
         "tasks:\n  a: {sensor: {sql: select 1, min_files: 2}}\n",

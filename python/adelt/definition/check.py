@@ -152,6 +152,10 @@ class _Checker:
             )
         value = getattr(task, task.kind)
         raw = value if task.kind == "run" else value.model_dump(exclude_unset=True, by_alias=True)
+        if task.alert:
+            # Receivers are known before the run, so that the same one is the same in every run.
+            fixed = {key: known for key, known in names.items() if key not in ("run", "tasks")}
+            self._templates(raw.pop("to", []), (*loc, "alert", "to"), fixed)
         self._templates(raw, (*loc, task.kind), names)
         if task.ingest:
             self._table(task, loc)
@@ -165,14 +169,18 @@ class _Checker:
         """Tables have two parts, folders are no whole buckets; what a template decides is checked by the run."""
         if task.export:
             self._folder(task.export.to, (*loc, "export", "to"))
-            table = task.export.table
-            if table and not _has_template(table) and not re.fullmatch(TABLE_PATTERN, table):
-                self._add(f"`{table}` is no table", (*loc, "export", "table"), "write it as dataset.table")
+            self._table_name(task.export.table, (*loc, "export", "table"))
+        if task.alert:
+            self._table_name(task.alert.table, (*loc, "alert", "table"))
         if task.transfer:
             for key, text in (("from", task.transfer.source), ("to", task.transfer.to)):
                 self._folder(text, (*loc, "transfer", key))
         if task.purge and task.purge.path:
             self._folder(task.purge.path, (*loc, "purge", "path"))
+
+    def _table_name(self, table: str | None, loc: Loc) -> None:
+        if table and not _has_template(table) and not re.fullmatch(TABLE_PATTERN, table):
+            self._add(f"`{table}` is no table", loc, "write it as dataset.table")
 
     def _folder(self, url: str, loc: Loc) -> None:
         if not _has_template(url) and (fault := place_fault(url)):
@@ -199,7 +207,8 @@ class _Checker:
                 for reference in templates.references(text):
                     self._reference(reference.path, reference.text, names)
             except TemplateError as error:
-                self._add(str(error), place, did_you_mean(error.word, error.known, otherwise="there are"))
+                fix = did_you_mean(error.word, error.known, otherwise="there are") if error.known else ""
+                self._add(str(error), place, fix)
 
     def _reference(self, path: tuple[str, ...], text: str, names: Mapping[str, Any]) -> None:
         space, rest = path[0], path[1:]

@@ -182,7 +182,7 @@ def _problem(item: Mapping[str, Any], source: Source, root: type[BaseModel]) -> 
             where=source.where(loc[:-1], key=True),
             fix="use small letters, digits and _, a letter first",
         )
-    if kind in ("action", "concurrency", "matrix", "sql", "sensor", "export", "purge", "notice"):
+    if kind in ("action", "concurrency", "matrix", "sql", "sensor", "export", "purge", "alert", "notice"):
         what, _, fix = str(item["msg"]).partition("; ")
         keys = item["input"] if isinstance(item["input"], Mapping) else {}
         close = next((f for key in keys if key not in ACTIONS and (f := did_you_mean(key, ACTIONS))), "")

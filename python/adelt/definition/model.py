@@ -297,11 +297,71 @@ class SubPipeline(Strict):
     wait: bool = Field(default=True, description="Whether the task ends when that run ends.")
 
 
+#: Secrets by which a receiver is reached, beside those in its address.
+NOTICE_SECRETS = {
+    "slack": ("SLACK_WEBHOOK_URL",),
+    "teams": ("TEAMS_WEBHOOK_URL",),
+    "email": ("SMTP_URL",),
+    "webhook": (),
+}
+
+
+class Notice(Strict):
+    """Whom to tell; where the addresses come from is in docs/alerts.md."""
+
+    slack: str | None = None
+    email: str | None = None
+    webhook: str | None = None
+    teams: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """How they are told."""
+        return next(kind for kind, value in self if value is not None)
+
+    @property
+    def address(self) -> str:
+        """Where they are told; it may have templates."""
+        return str(getattr(self, self.kind))
+
+    @property
+    def shown(self) -> str:
+        """Kind and address, secrets as templates."""
+        return f"{self.kind} {self.address}"
+
+    @model_validator(mode="after")
+    def _one(self) -> "Notice":
+        if sum(value is not None for value in (self.slack, self.email, self.webhook, self.teams)) != 1:
+            raise PydanticCustomError("notice", "exactly one of slack, email, webhook and teams is needed")
+        return self
+
+
+class Alert(Strict):
+    """Tell of rows of the warehouse, of each once."""
+
+    table: str | None = Field(default=None, description="A table, as dataset.table.")
+    where: str | None = Field(default=None, description="Which rows of the table, as a condition in SQL.")
+    sql: str | None = Field(default=None, description="A query, instead of a table.")
+    key: Variable = Field(
+        default="key", description="The column that names a row: who has been told of it is not told again."
+    )
+    message: Variable = Field(default="message", description="The column with what is told.")
+    to: list[Notice] = Field(default=[], description="Whom; without anyone, the task's log.")
+
+    @model_validator(mode="after")
+    def _sense(self) -> "Alert":
+        if (self.table is None) == (self.sql is None):
+            raise PydanticCustomError("alert", "exactly one of `table` and `sql` is needed")
+        if self.where is not None and self.table is None:
+            raise PydanticCustomError("alert", "`where` needs `table`; write it into the query")
+        return self
+
+
 def _statement(value: Any) -> Any:
     return {"statement": value} if isinstance(value, str) else value
 
 
-ACTIONS = ("ingest", "dbt", "sql", "run", "sensor", "pipeline", "export", "transfer", "purge")
+ACTIONS = ("ingest", "dbt", "sql", "run", "sensor", "pipeline", "export", "transfer", "purge", "alert")
 
 
 class Task(Strict):
@@ -336,6 +396,7 @@ class Task(Strict):
     export: Export | None = None
     transfer: Transfer | None = None
     purge: Purge | None = None
+    alert: Alert | None = None
 
     @property
     def kind(self) -> str:
@@ -365,21 +426,6 @@ class Task(Strict):
             )
         if self.concurrency is not None and self.matrix is None:
             raise PydanticCustomError("concurrency", "`concurrency` of a task needs a `matrix`")
-        return self
-
-
-class Notice(Strict):
-    """Whom to tell when a run has ended; where the addresses come from is in docs/alerts.md."""
-
-    slack: str | None = None
-    email: str | None = None
-    webhook: str | None = None
-    teams: str | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Notice":
-        if sum(value is not None for value in (self.slack, self.email, self.webhook, self.teams)) != 1:
-            raise PydanticCustomError("notice", "exactly one of slack, email, webhook and teams is needed")
         return self
 
 

@@ -283,7 +283,7 @@ class Ledger:
                 *(operation.seconds, operation.external_id, operation.message, _json(operation.details)),
             ),
         )
-        if operation.status != "SUCCEEDED" or operation.kind == "TEST":
+        if operation.status != "SUCCEEDED" or operation.kind in ("TEST", "ALERT"):
             return
         con.execute(
             "INSERT INTO asset (id, env, type, last_success, last_interval, run_id)"
@@ -293,6 +293,16 @@ class Ledger:
             " last_interval = excluded.last_interval, run_id = excluded.run_id",
             (operation.asset, self.now(), task_run_id),
         )
+
+    def told(self, pipeline: str, instance: str, environment: str) -> set[tuple[str, str]]:
+        """What a task, with its item, has told whom so far: keys and receivers."""
+        with self.connection() as con:
+            rows = con.execute(
+                "SELECT o.external_id, o.asset FROM task_run t JOIN operation o ON o.task_run_id = t.id"
+                " WHERE t.pipeline = ? AND t.instance = ? AND t.env = ? AND o.kind = 'ALERT' AND o.status = 'SUCCEEDED'",
+                (pipeline, instance, environment),
+            ).fetchall()
+        return {(row["external_id"], row["asset"]) for row in rows}
 
     def task_died(self, run_id: str, instance: str, status: str, exit_code: int, message: str) -> None:
         """Close a task whose process ended without closing it itself."""

@@ -101,8 +101,8 @@ class Operation:
     """One thing that a task did to an asset: a table loaded, a model built, a test run.
 
     Attributes:
-        kind: INGESTION, MATERIALISATION, TEST, SEED, SNAPSHOT, QUERY, EXPORT, TRANSFER or PURGE.
-        asset: The table or model, for example `raw_dv360.line_item`.
+        kind: INGESTION, MATERIALISATION, TEST, SEED, SNAPSHOT, QUERY, EXPORT, TRANSFER, PURGE or ALERT.
+        asset: The table or model, for example `raw_dv360.line_item`; of an ALERT, who was told.
         status: SUCCEEDED, WARNING, FAILED or SKIPPED.
         rows: Rows, where known.
         bytes: Bytes, where known.

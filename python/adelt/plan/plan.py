@@ -11,7 +11,7 @@ from typing import Any
 from adelt.definition import inputs as input_values
 from adelt.definition import templates
 from adelt.definition.load import Definition
-from adelt.definition.model import Pipeline, Task
+from adelt.definition.model import NOTICE_SECRETS, Pipeline, Task
 from adelt.errors import InputError, did_you_mean
 from adelt.plan.matrix import expand, item_id
 from adelt.window import Interval, parse_duration
@@ -219,7 +219,9 @@ def secrets_of(definition: Definition, task: str) -> list[str]:
     """Names of the secrets that a task refers to."""
     spec = definition.pipeline.tasks[task]
     paths = templates.paths([spec.action, spec.env, definition.pipeline.env])
-    return sorted({path[1] for path in paths if path[0] == "secrets" and len(path) > 1})
+    named = {path[1] for path in paths if path[0] == "secrets" and len(path) > 1}
+    told = spec.alert.to if spec.alert else []
+    return sorted(named | {name for notice in told for name in NOTICE_SECRETS[notice.kind]})
 
 
 def kept(pipeline: Pipeline, select: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:

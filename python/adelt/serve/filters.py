@@ -47,6 +47,7 @@ class OperationType(StrEnum):
     EXPORT = "EXPORT"
     TRANSFER = "TRANSFER"
     PURGE = "PURGE"
+    ALERT = "ALERT"
 
 
 class AssetType(StrEnum):

@@ -38,7 +38,8 @@ SELECT t.id, t.run_id AS pipelineRunId, t.pipeline AS pipelineId, t.pipeline AS 
   NULL AS platformLink, NULL AS connectionId, t.matrix AS taskParameters, {_INTEGRATION} AS integration,
   t.kind, t.env AS envId, t.env AS envName, t.attempt, t.exit_code AS exitCode, t.started_at AS createdAt,
   t.started_at AS startedAt, coalesce(t.completed_at, t.started_at) AS updatedAt, t.completed_at AS completedAt,
-  t.outputs, t.metrics, t.started_at AS at, t.id AS sort
+  t.outputs, t.metrics, (SELECT sum(r.value) FROM json_each(t.metrics, '$.requests') r) AS apiRequests,
+  t.started_at AS at, t.id AS sort
 FROM task_run t"""
 
 _OPERATIONS = f"""
@@ -47,7 +48,8 @@ SELECT o.task_run_id || ':' || o.id AS id, o.task_run_id AS taskRunId, t.run_id 
   o.kind AS operationType, o.asset AS operationName, o.asset AS assetName, t.env AS envId, t.env AS envName,
   o.status, o.message, {_INTEGRATION} AS integration, o.rows AS rowsAffected, o.bytes,
   o.seconds AS operationDuration, o.external_id AS externalId,
-  json_extract(o.details, '$.bytes_billed') AS bytesBilled, t.started_at AS startedAt,
+  json_extract(o.details, '$.bytes_billed') AS bytesBilled, json_extract(o.details, '$.slot_ms') AS slotMs,
+  t.started_at AS startedAt,
   t.completed_at AS completedAt, coalesce(t.completed_at, t.started_at) AS createdAt,
   coalesce(t.completed_at, t.started_at) AS at, o.id AS sort
 FROM operation o JOIN task_run t ON t.id = o.task_run_id"""

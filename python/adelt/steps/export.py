@@ -6,18 +6,15 @@ files of an earlier run are deleted. Files are never written over, so a reader o
 
 import hashlib
 import json
-import re
 import time
 from typing import Any
 
-from adelt import settings
-from adelt.definition.check import TABLE_PATTERN
 from adelt.ledger.rows import Operation
-from adelt.steps import places
+from adelt.steps import places, tables
 from adelt.steps.context import Context, StepResult
 from adelt.steps.export_files import Written
 from adelt_sources.objects import Place
-from adelt_sources.warehouse import BigQuery, DuckDb
+from adelt_sources.warehouse import DuckDb
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -36,7 +33,7 @@ def step(context: Context) -> StepResult:
     former = _former(context, to)
     # Says whose files these are, so that a later run may delete what a killed one left.
     family = "part-" + hashlib.sha256(f"{_owner(context)} {to.url}".encode()).hexdigest()[:8]
-    query = _query(context)
+    query = tables.query(context)
     written = _write(context, query, to, f"{family}-{context.run_id}-{context.attempt}")
     to.write(MANIFEST, json.dumps(_manifest(context, query, written), indent=1, default=str).encode())
     removed = _clear(to, former, family, written)
@@ -95,29 +92,6 @@ def _former(context: Context, to: Place) -> list[str]:
             f"{to.url} holds the export of {owner}", f"choose another folder, or delete {MANIFEST} there"
         )
     return names
-
-
-def _query(context: Context) -> str:
-    action = context.action
-    if action["sql"]:
-        return str(action["sql"]).strip().rstrip(";")
-    table = str(action["table"])
-    if not re.fullmatch(TABLE_PATTERN, table):
-        raise context.bad(f"`{table}` is no table", "write it as dataset.table")
-    dataset, _, name = table.partition(".")
-    dataset = f"{_prefix(context, dataset)}{dataset}"
-    warehouse = context.settings.warehouse
-    quoted = f'"{dataset}"."{name}"'
-    if isinstance(warehouse, BigQuery):
-        quoted = f"`{warehouse.project}.{dataset}.{name}`"
-    return f"SELECT * FROM {quoted}" + (f" WHERE {action['where']}" if action["where"] else "")
-
-
-def _prefix(context: Context, dataset: str) -> str:
-    """What the target puts in front of a dataset; dbt's may have one of their own."""
-    warehouse = context.settings.warehouse
-    raw = "" if isinstance(warehouse, DuckDb) else warehouse.prefix
-    return raw if dataset.startswith("raw_") else settings.schema_prefix() or raw
 
 
 def _manifest(context: Context, query: str, written: Written) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def perform(context: Context) -> StepResult:
             from adelt.steps.transfer import step
         case "purge":
             from adelt.steps.purge import step
+        case "alert":
+            from adelt.steps.alert import step
         case _:
             from adelt.steps.pipeline import step
     return step(context)

@@ -35,6 +35,7 @@ renamed as (
         operation_duration,
         external_id,
         bytes_billed,
+        slot_ms,
         started_at,
         completed_at,
         created_at,

@@ -35,6 +35,7 @@ renamed as (
         updated_at,
         started_at,
         completed_at,
+        api_requests,
 
         -- as it came
         task_parameters,
