@@ -355,7 +355,9 @@ from adelt_airflow.dag import started
 def chosen(schedule, kind, start, end):
     ends = {"data_interval_start": pendulum.parse(start), "data_interval_end": pendulum.parse(end)}
     run = SimpleNamespace(dag_id="d", run_id="r", run_type=kind, **ends)
-    return started({"dag_run": run, "dag": DAG("d", schedule=schedule), "params": {}}, ZoneInfo("UTC")).own is not None
+    found = started({"dag_run": run, "dag": DAG("d", schedule=schedule), "params": {}}, ZoneInfo("Asia/Tokyo"))
+    assert str(found.instant.utcoffset()) == "9:00:00", "the day is that of the schedule's zone"
+    return found.own is not None
 
 cron = CronDataIntervalTimetable("0 6 * * *", "UTC")
 usual, other = ("2026-01-28T06:00:00Z", "2026-01-29T06:00:00Z"), ("2026-01-10T00:00:00Z", "2026-01-20T00:00:00Z")

@@ -10,6 +10,7 @@ import yaml
 from adelt.errors import DefinitionError
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT = "tag:yaml.org,2002:str"
 _MOST_NODES = 50_000  # more is an alias bomb, not a pipeline
 
 
@@ -119,13 +120,13 @@ class _Builder:
         self._count += 1
         if self._count > _MOST_NODES or id(node) in self._open:
             raise self._error(node, "aliases that multiply or contain themselves")
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.tag == _TEXT else self._loader.construct_object(node)
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node)
-            if isinstance(node, yaml.SequenceNode):
-                return [self.build(item) for item in node.value]
-            return self._loader.construct_object(node)
+            return [self.build(item) for item in node.value]
         finally:
             self._open.discard(id(node))
 
