@@ -42,11 +42,11 @@
 {% macro bigquery__looked_at(column) -%}
     {#- Literal bounds prune partitions; a pipeline passes the window that it has just loaded. -#}
     {{ column }} >= date '1900-01-01'
-    {%- if var('window_start') %}
-        and {{ column }} >= date_sub(date '{{ var("window_start") }}', interval {{ var('late_days') }} day)
+    {%- if window_start() %}
+        and {{ column }} >= date_sub(date '{{ window_start() }}', interval {{ var('late_days') }} day)
     {%- endif -%}
-    {%- if var('window_end') %}
-        and {{ column }} < date '{{ var("window_end") }}'
+    {%- if window_end() %}
+        and {{ column }} < date '{{ window_end() }}'
     {%- endif -%}
 {%- endmacro %}
 
