@@ -10,7 +10,6 @@ from typing import Any
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import GcpServiceAccountCredentialsWithoutDefaults
-from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob, PreparedTableSchema, RunnableLoadJob
 from dlt.common.schema.typing import TColumnSchema, TColumnType
 from dlt.common.typing import TSecretStrValue
@@ -23,6 +22,7 @@ from adelt_sources.bigquery import Connection
 from adelt_sources.bigquery_tables import qualified, schema
 from adelt_sources.catalog import TableSpec
 from adelt_sources.errors import SourceError
+from adelt_sources.nested import NestedDestination
 from adelt_sources.scope import Swap
 
 STAGING = "_adelt_staging"  # dataset for files on their way in; its tables expire
@@ -145,7 +145,7 @@ class GivenCredentials(GcpServiceAccountCredentialsWithoutDefaults):
     client_email: str = "held-by-the-connection"
 
 
-class NestedBigQuery(bigquery_destination):
+class NestedBigQuery(NestedDestination, bigquery_destination):
     """The BigQuery destination with native nested columns whose load jobs are swaps.
 
     Args:
@@ -153,6 +153,8 @@ class NestedBigQuery(bigquery_destination):
         swaps: Table name to declaration and what its load job does; other tables (dlt's own) are loaded as dlt does.
         **kwargs: Passed to dlt's BigQuery destination.
     """
+
+    type_mapper = NestedTypeMapper
 
     def __init__(
         self, connection: Connection, swaps: Mapping[str, tuple[TableSpec, Swap]], **kwargs: Any
@@ -168,12 +170,6 @@ class NestedBigQuery(bigquery_destination):
             **kwargs,
         )
         self._connection, self._swaps = connection, swaps
-
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        caps = super()._raw_capabilities()
-        caps.supports_nested_types = True
-        caps.type_mapper = NestedTypeMapper
-        return caps
 
     @property
     def client_class(self) -> type[BigQueryClient]:

@@ -8,7 +8,6 @@ Parquet file, and one transaction: delete the scope, insert the file, check the 
 from collections.abc import Mapping
 from typing import Any
 
-from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob, PreparedTableSchema
 from dlt.common.libs.pyarrow import deserialize_type
 from dlt.common.schema.typing import TColumnSchema, TColumnType
@@ -17,6 +16,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 from dlt.destinations.impl.duckdb.factory import duckdb as duckdb_destination
 
+from adelt_sources.nested import NestedDestination
 from adelt_sources.scope import Swap, literal
 from adelt_sources.types import duckdb_type_of_arrow
 
@@ -78,7 +78,7 @@ class NestedTypeMapper(DuckDbTypeMapper):
         return super().from_destination_type(db_type, precision, scale)
 
 
-class NestedDuckDb(duckdb_destination):
+class NestedDuckDb(NestedDestination, duckdb_destination):
     """The DuckDB destination with native nested columns whose load jobs are swaps.
 
     Args:
@@ -86,15 +86,11 @@ class NestedDuckDb(duckdb_destination):
         **kwargs: Passed to dlt's DuckDB destination, `credentials` above all.
     """
 
+    type_mapper = NestedTypeMapper
+
     def __init__(self, swaps: Mapping[str, Swap], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._swaps = swaps
-
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        caps = super()._raw_capabilities()
-        caps.supports_nested_types = True
-        caps.type_mapper = NestedTypeMapper
-        return caps
 
     @property
     def client_class(self) -> type[DuckDbClient]:
