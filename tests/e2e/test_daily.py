@@ -72,6 +72,7 @@ class Story:
             "ADELT_POLL_MAX": "0.5",
             "ADELT_RETRY_MIN": "0.05",
         }
+        self._bigquery_rows: dict[str, list[dict]] = {}
         self._truths: dict[str, list[dict]] = {}
 
     def adelt(self, *arguments: str, targets: Sequence[str] = TARGETS) -> None:
@@ -88,8 +89,12 @@ class Story:
             assert process.returncode == 0, f"{arguments} on {target}: {process.returncode}\n{output}"
 
     def rows(self, target: str, table: str) -> list[dict]:
-        """Every row of a table."""
-        return warehouse_rows(self.warehouse, table) if target == "local" else self.bigquery.table(table)
+        """Every row of a table; BigQuery's, which nothing changes after the story, are read once."""
+        if target == "local":
+            return warehouse_rows(self.warehouse, table)
+        if table not in self._bigquery_rows:
+            self._bigquery_rows[table] = self.bigquery.table(table)
+        return self._bigquery_rows[table]
 
     def morning_after(self, day: date) -> str:
         """The instant at which `daily` runs for a day."""
