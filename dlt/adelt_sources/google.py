@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,7 +43,15 @@ _PATHS = {
 
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
 _DAILY = {"dailyLimitExceeded", "dailyLimitExceededUnreg", "quotaExceeded"}
-_NETWORK = (OSError, httplib2.HttpLib2Error, TransportError, requests.RequestException, EOFError)
+# HTTPException is what a body that ends too early is to httplib2, if the connection was closed and not reset.
+_NETWORK = (
+    OSError,
+    httplib2.HttpLib2Error,
+    HTTPException,
+    TransportError,
+    requests.RequestException,
+    EOFError,
+)
 _CHUNK = 16 << 20
 
 

@@ -246,10 +246,10 @@ FAULTS = {
         "after_bytes": 900,
     },
     "short body": {
-        "match": {"api": "download"},
-        "nth": 1,
+        "match": {"path": "download|files"},
+        "nth": [1, 3],
         "fault": "truncate",
-        "keep_bytes": 500,
+        "keep_bytes": 100,
         "keep_length": True,
     },
     "slow report": {"match": {"path": "run|queries"}, "fault": "slow_report", "seconds": 0.3},
