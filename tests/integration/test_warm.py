@@ -143,7 +143,9 @@ def alive(pid: int) -> bool:
 
 def until(true, seconds: float = 8.0) -> bool:
     deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if true():
+            return True  # not asked again: the answer may change
         time.sleep(0.02)
     return bool(true())
 
@@ -154,10 +156,11 @@ def gone(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        threads = Path(f"/proc/{pid}/task").iterdir()  # a child is its thread's
-        return [int(word) for thread in threads for word in (thread / "children").read_text().split()]
-    return []
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*"):  # a child is its thread's
+        with contextlib.suppress(OSError):  # that thread has ended meanwhile, the others have not
+            found += [int(word) for word in (thread / "children").read_text().split()]
+    return found
 
 
 def server_of(runner: int) -> int:
