@@ -249,7 +249,7 @@ class Ledger:
         outputs: Mapping[str, Any] | None = None,
         operations: Iterable[Operation] = (),
     ) -> None:
-        """Close a task with what it did; assets of successful operations get the run's interval."""
+        """Close a task with what it did; assets of successful operations get the run's interval, unless they have later days."""
         with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = ?, exit_code = ?, message = ?, completed_at = ?, metrics = ?, outputs = ?"
@@ -289,8 +289,10 @@ class Ledger:
             "INSERT INTO asset (id, env, type, last_success, last_interval, run_id)"
             " SELECT ?, p.env, 'TABLE', ?, p.interval_start || '/' || p.interval_end, p.id"
             " FROM task_run t JOIN pipeline_run p ON p.id = t.run_id WHERE t.id = ?"
-            " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success,"
-            " last_interval = excluded.last_interval, run_id = excluded.run_id",
+            " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success, run_id = excluded.run_id,"
+            # A backfill of old days takes nothing from the newest ones.
+            " last_interval = iif(substr(excluded.last_interval, instr(excluded.last_interval, '/') + 1)"
+            " < substr(last_interval, instr(last_interval, '/') + 1), last_interval, excluded.last_interval)",
             (operation.asset, self.now(), task_run_id),
         )
 
@@ -374,6 +376,7 @@ class Ledger:
     def forget(self, environment: str) -> int:
         """Forget what was done in a warehouse that is gone; how many tasks that were."""
         with self.transaction() as con:
+            con.execute("DELETE FROM asset WHERE env = ?", (environment,))
             marks = ", ".join("?" * len(WAREHOUSE_KINDS))
             return con.execute(
                 f"UPDATE task_run SET forgotten = 1 WHERE env = ? AND forgotten = 0 AND kind IN ({marks})"
