@@ -91,6 +91,14 @@ def test_a_run_that_would_exceed_the_limit_does_not_begin(adelt):
     assert "max_run_bytes" in done.stderr
 
 
+def test_a_backfill_of_which_a_chunk_would_exceed_the_limit_does_not_begin(adelt):
+    words = ("backfill", "dv360_reports", "--from", "2026-01-26", "--to", "2026-01-27")
+    done = adelt(*words, ADELT_MAX_RUN_BYTES="1000")
+    assert (done.returncode, "1,000 are allowed" in done.stderr) == (2, True), done.stdout + done.stderr
+    assert "there is no backfill" in adelt("backfill", "--status", "last").stderr
+    assert adelt(*words, "--dry-run", ADELT_MAX_RUN_BYTES="1000000000").returncode == 0
+
+
 def test_what_it_cost_is_in_the_ledger(adelt):
     run = json.loads(adelt("runs", "--json").stdout)[-1]
     shown = json.loads(adelt("runs", run["id"], "--json").stdout)

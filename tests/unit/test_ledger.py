@@ -181,6 +181,14 @@ def test_a_backfill_of_old_days_leaves_a_table_as_fresh_as_it_is(ledger, clock):
     assert ledger.assets() == []
 
 
+def test_what_a_task_cost_is_not_what_another_pipelines_task_of_that_name_cost(ledger):
+    for pipeline, billed in (("p", 10), ("q", 20)):
+        claim = ledger.claim_task(replace(TASK, pipeline=pipeline, key=pipeline))
+        done = Operation("MATERIALISATION", "m", details={"bytes_billed": billed})
+        ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[done])
+    assert [ledger.last_cost(name, "t", "local") for name in "pqr"] == [10, 20, None]
+
+
 def test_operations_and_assets_are_kept(ledger):
     claim = ledger.claim_task(TASK)
     ledger.finish_task(

@@ -478,13 +478,14 @@ class Ledger:
             ).fetchall()
         return [_plain(row) for row in rows]
 
-    def last_cost(self, task: str, environment: str) -> int | None:
+    def last_cost(self, pipeline: str, task: str, environment: str) -> int | None:
         """Bytes billed by the operations of the last success of a task; None if there is none that says so."""
         with self.connection() as con:
             row = con.execute(
                 "SELECT sum(json_extract(o.details, '$.bytes_billed')) FROM operation o WHERE o.task_run_id ="
-                " (SELECT id FROM task_run WHERE task = ? AND env = ? AND status = 'SUCCEEDED' ORDER BY id DESC LIMIT 1)",
-                (task, environment),
+                " (SELECT id FROM task_run WHERE pipeline = ? AND instance = ? AND env = ? AND status = 'SUCCEEDED'"
+                " AND attempt > 0 ORDER BY id DESC LIMIT 1)",
+                (pipeline, task, environment),
             ).fetchone()
         return None if row is None or row[0] is None else int(row[0])
 
