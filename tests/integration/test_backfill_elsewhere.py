@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import date, timedelta
 
 import pytest
 from engines import DROP, FakeAirflow, FakeOrchestra
@@ -174,6 +175,17 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_begun_anew_by_resume(ho
     home.resume()
     # The run that failed succeeds now, as if it had been repaired there: nothing is started.
     assert home.server.intervals() == EACH + Counter(["2026-01-03/2026-01-04"])
+
+
+def test_no_address_is_longer_than_servers_take(orchestra):
+    days = [date(2026, 1, 1) + timedelta(days=day) for day in range(120)]
+    orchestra.server.ends = {str(day): "FAILED" for day in days}
+    words = ("--from", str(days[0]), "--to", str(days[-1]), "--parallel", "64")
+    orchestra("p", *words, code=1)
+    orchestra.server.ends = {}
+    orchestra.resume()  # all of them were repaired there
+    assert len(orchestra.server.runs) == len(days)
+    assert max(map(len, orchestra.server.asked)) < 4000
 
 
 def test_dry_run_asks_and_starts_nothing(home):
