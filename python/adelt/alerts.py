@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
+from html import escape
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -212,7 +213,8 @@ def _named(address: str) -> list[str]:
 
 
 def _slack(channel: str, message: Message, found: Mapping[str, str]) -> None:
-    _post(found["SLACK_WEBHOOK_URL"], {"channel": channel, "text": message.text})
+    # Slack takes <...> as a link, or as a call of everybody in the channel.
+    _post(found["SLACK_WEBHOOK_URL"], {"channel": channel, "text": escape(message.text, quote=False)})
 
 
 def _teams(_channel: str, message: Message, found: Mapping[str, str]) -> None:
