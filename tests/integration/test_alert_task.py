@@ -95,7 +95,9 @@ def test_each_receiver_is_told_of_each_row_once(alert, hooks):
 
 def test_every_kind_of_receiver_gets_it_in_its_own_form(alert, hooks, mails, tmp_path):
     to = [{"slack": "#ads"}, {"teams": "ads"}, {"email": "ads@example.com"}]
-    rows = [(f"k{number:02}", f"table {number} is empty") for number in range(24)] + [("a", "a < b & <!here>")]
+    rows = [(f"k{number:02}", f"table {number} is empty") for number in range(24)] + [
+        ("a", "a < b & <!here>")
+    ]
     code, said = alert(
         rows, to,
         SLACK_WEBHOOK_URL=f"{hooks.url}/slack/{SECRET}", TEAMS_WEBHOOK_URL=f"{hooks.url}/teams",

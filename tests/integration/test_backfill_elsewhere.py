@@ -193,6 +193,9 @@ def test_dry_run_asks_and_starts_nothing(home):
     assert "2026-01-05" in out
     assert not home.server.runs
     assert any("GET" in asked for asked in home.server.asked)
+    home.write("d", LOAD + DBT)
+    lines = home("d", *DAYS, "--dry-run")[0].splitlines()
+    assert [line.split("\t")[-1] for line in lines[-6:]] == ["load"] * 5 + ["transform"]
     home.server.unknown = {"p"}
     _, err = home("p", *DAYS, "--dry-run", code=2)
     assert "no such" in err

@@ -275,7 +275,7 @@ def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: st
         (
             one.pipeline, one.chunks, one.tasks, one.done, one.unknown,
             human_seconds(one.seconds / plan.spec.parallel) if one.seconds is not None else "unknown",
-            ", ".join(f"{count:,.0f} {api}" for api, count in sorted(one.requests.items())) or "unknown",
+            ", ".join(_requests(api, count) for api, count in sorted(one.requests.items())) or "unknown",
         )
         for one in found
     ]  # fmt: skip
@@ -288,10 +288,17 @@ def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: st
             print(f"{one.pipeline}: its requests are {one.days_of_quota:.1f} days of Google's daily quota")
     if any(one.unknown for one in found):
         print("unknown: tasks that have never succeeded here; run one chunk to learn what they take")
-    lines: list[tuple[Any, ...]] = [_row(chunk) for chunk in plan.chunks]
+    lines: list[tuple[Any, ...]] = [(*_row(chunk), ", ".join(chunk.select) or "all") for chunk in plan.chunks]
     if len(lines) > _SHOWN:
-        lines[_SHOWN // 2 : -_SHOWN // 2] = [("...", "", "", "")]
-    print_table(("chunk", "pipeline", "from", "to (not included)"), lines)
+        lines[_SHOWN // 2 : -_SHOWN // 2] = [("...", "", "", "", "")]
+    print_table(("chunk", "pipeline", "from", "to (not included)", "tasks"), lines)
+
+
+def _requests(api: str, count: float) -> str:
+    from adelt.backfill.estimate import DAILY_QUOTAS
+
+    quota = f" (of {DAILY_QUOTAS[api]:,} a day)" if api in DAILY_QUOTAS else ""
+    return f"{count:,.0f} {api}{quota}"
 
 
 def _show(found: "Backfill", *, as_json: bool) -> None:

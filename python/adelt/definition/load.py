@@ -119,7 +119,9 @@ def _locate(name: str, project: Path) -> Path:
     raise InputError(
         f"there is no pipeline `{name}`",
         where=f"{project / FOLDER}",
-        fix=did_you_mean(stem, known, otherwise="pipelines"),
+        fix=did_you_mean(stem, known, otherwise="pipelines")
+        if known
+        else "run adelt in the folder of the project, or set ADELT_PROJECT",
     )
 
 
