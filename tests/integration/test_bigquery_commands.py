@@ -29,6 +29,10 @@ tasks:
   look:
     needs: [make]
     sql: {statement: "select count(*) from scratch.days"}
+  each:
+    needs: [make]
+    matrix: {n: [1, 2]}
+    sql: {statement: "insert into scratch.days values (date '2025-01-0{{ matrix.n }}', 1)"}
 """
 
 
@@ -73,6 +77,18 @@ def test_sql_and_sensors_work(adelt):
     assert done.returncode == 0, done.stdout + done.stderr
     asked = adelt("query", "select max(day) as last_day from scratch.days", "--json")
     assert json.loads(asked.stdout) == [{"last_day": "2026-01-27"}]
+
+
+def test_every_item_and_every_try_of_sql_is_done(adelt, tmp_path):
+    words = ("--interval", "2026-01-27/2026-01-28", "--run-id", "r")
+    for n, home in ((1, "a"), (2, "a"), (2, "b")):  # the second worker knows nothing of the first one's tries
+        done = adelt("task", "counts.each", "--matrix", f"n={n}", *words, ADELT_HOME=str(tmp_path / home))
+        assert done.returncode == 0, done.stdout + done.stderr
+    asked = adelt(
+        "query", "select n, count(*) as rows_ from (select extract(day from day) as n from scratch.days"
+        " where day < '2026-01-01') group by 1 order by 1", "--json",
+    )  # fmt: skip
+    assert [one["rows_"] for one in json.loads(asked.stdout)] == [2, 3]
 
 
 def test_a_plan_says_what_it_would_cost(adelt):
