@@ -160,6 +160,8 @@ def test_longer_chunks_and_dbt_once_at_the_end(home):
         ["load"],
         ["transform"],
     ]
+    if home.name == "airflow":  # what dbt did for these days before is of other rows
+        assert [run["conf"].get("adelt_force", False) for run in runs] == [False, False, True]
 
 
 def test_a_run_that_fails_leaves_the_others_alone_and_is_begun_anew_by_resume(home):

@@ -83,6 +83,8 @@ def conduct(
             chunk.interval,
             chunk.inputs,
             chunk.select,
+            # Its tasks may have been done for the same days, but from rows that have been loaded again since.
+            force=chunk.force or (bool(chunk.after) and store.has_loaded(backfill.id, chunk.pipeline)),
             trigger="backfill",
             workers=workers,
             backfill=backfill.id,

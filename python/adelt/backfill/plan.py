@@ -22,6 +22,7 @@ class PlannedChunk:
         inputs: Inputs that were given.
         select: Tasks to run alone; empty runs all.
         after: Numbers of the chunks that must have succeeded before.
+        force: Whether tasks are done again that are done.
     """
 
     number: int
@@ -30,6 +31,7 @@ class PlannedChunk:
     inputs: Mapping[str, Any]
     select: tuple[str, ...] = ()
     after: tuple[int, ...] = ()
+    force: bool = False
 
     @property
     def pipeline(self) -> str:
@@ -95,14 +97,14 @@ def _chunks(
     if early:
         select = early if late else entry.select
         found = [
-            PlannedChunk(before + number, definition, interval, entry.inputs, select)
+            PlannedChunk(before + number, definition, interval, entry.inputs, select, force=spec.force)
             for number, interval in enumerate(intervals, 1)
         ]
     if late:
         whole = Interval(min(i.start for i in intervals), max(i.end for i in intervals))
         number = before + len(found) + 1
         after = tuple(chunk.number for chunk in found)
-        found.append(PlannedChunk(number, definition, whole, entry.inputs, late, after))
+        found.append(PlannedChunk(number, definition, whole, entry.inputs, late, after, spec.force))
     return found
 
 

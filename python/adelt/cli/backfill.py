@@ -55,6 +55,7 @@ def backfill(
         str | None,
         typer.Option("--engine", help="Who runs the chunks: local (default), airflow or orchestra."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do tasks again that are done.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show chunks and what they will take instead.")
     ] = False,
@@ -82,6 +83,7 @@ def backfill(
     asked = {
         "pipelines": pipelines, "--from": first, "--to": last, "--chunk": chunk, "-i": inputs, "--select": select,
         "--config": config, "--order": order, "--parallel": parallel, "--transform": transform, "--engine": engine,
+        "--force": force,
     }  # fmt: skip
     if retry_unknown and not resume:
         raise InputError(
@@ -144,6 +146,7 @@ def _spec(asked: dict[str, Any]) -> "Spec":
     from adelt.window import parse_day
 
     ways = {name: asked[f"--{name}"] for name in ("engine", "order", "parallel", "transform")}
+    ways["force"] = asked["--force"] or None
     if asked["--config"]:
         _check_config_alone(asked)
         return _built(Spec, **{**dict(load_spec(asked["--config"])), **_given(ways)})

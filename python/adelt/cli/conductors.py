@@ -31,7 +31,12 @@ class Here:
         if isinstance(self._here.warehouse, BigQuery) and self._here.warehouse.max_run_bytes is not None:
             for chunk in chunks:
                 shown = preview.preview(
-                    self._here, chunk.definition, chunk.interval, chunk.inputs, chunk.select
+                    self._here,
+                    chunk.definition,
+                    chunk.interval,
+                    chunk.inputs,
+                    chunk.select,
+                    force=chunk.force,
                 )
                 cost.check(self._here, cost.estimate(self._here, [shown]).values())
 

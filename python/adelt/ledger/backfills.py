@@ -157,6 +157,17 @@ class Backfills:
         with self._ledger.connection() as con:
             return bool(con.execute("SELECT 1 FROM backfill_chunk WHERE run_id = ?", (run_id,)).fetchone())
 
+    def has_loaded(self, backfill_id: str, pipeline: str) -> bool:
+        """Whether a run of a pipeline has done any task for a backfill, instead of finding all of them done."""
+        with self._ledger.connection() as con:
+            return bool(
+                con.execute(
+                    "SELECT 1 FROM pipeline_run p JOIN task_run t ON t.run_id = p.id WHERE p.backfill_id = ?"
+                    " AND p.pipeline = ? AND t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING') LIMIT 1",
+                    (backfill_id, pipeline),
+                ).fetchone()
+            )
+
     def chunk_waits(self, backfill_id: str, number: int) -> None:
         """Note that a chunk was not begun after all."""
         with self._ledger.transaction() as con:
