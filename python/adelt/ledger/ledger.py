@@ -363,6 +363,18 @@ class Ledger:
             found = {key: _done(con, key) for key in keys}
         return {key: done for key, done in found.items() if done}
 
+    def is_stale(self, key: str, run_id: str, needs: Sequence[str]) -> bool:
+        """Whether a piece of work is done, but a run has done tasks since that it needs."""
+        with self.connection() as con:
+            done = _done(con, key)
+            return done is not None and bool(
+                con.execute(
+                    "SELECT 1 FROM task_run WHERE run_id = ? AND task IN (SELECT value FROM json_each(?)) AND attempt > 0"
+                    " AND status IN ('SUCCEEDED', 'WARNING') AND completed_at > ? LIMIT 1",
+                    (run_id, json.dumps(list(needs)), done.completed_at),
+                ).fetchone()
+            )
+
     def succeeded(self, pipeline: str, start: str, end: str, environment: str) -> bool:
         """Whether a pipeline's last run for an interval was a success."""
         with self.connection() as con:
