@@ -238,7 +238,7 @@ def _children(kind: Any, step: str | int) -> list[Any]:
     origin, args = get_origin(kind), get_args(kind)
     if origin is dict and isinstance(step, str):
         return _unwrap(args[1])
-    if origin is list and isinstance(step, int):
+    if origin in (list, tuple) and isinstance(step, int):
         return _unwrap(args[0])
     return []
 
