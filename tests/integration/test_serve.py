@@ -18,6 +18,7 @@ from adelt.engine import open_ledger
 from adelt.ids import new_id
 from adelt.ledger import Ledger, NewRun
 from adelt.ledger.owner import Owner
+from adelt.serve import resources
 from adelt.serve.app import BASE
 from adelt.settings import load
 
@@ -101,6 +102,12 @@ def test_pages_hold_every_run_once_newest_first(url):
         assert (got["page"], got["pageSize"], got["total"]) == (page, 50, RUNS)
         seen += [run["id"] for run in got["results"]]
     assert seen == [f"run-{number:04d}" for number in reversed(range(RUNS))]
+
+
+def test_runs_are_looked_up_and_not_compared_with_each_other(home):
+    with resources.History(home / "ledger.sqlite")._connection() as con:
+        plan = con.execute(f"EXPLAIN QUERY PLAN {resources._RUNS}").fetchall()
+    assert any("SEARCH c USING" in row["detail"] for row in plan)  # the children of each
 
 
 def test_a_run_says_what_orchestra_says(url):

@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS asset (
   run_id TEXT NOT NULL, PRIMARY KEY (env, id)
 );
 CREATE INDEX IF NOT EXISTS pipeline_run_backfill ON pipeline_run (backfill_id) WHERE backfill_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS pipeline_run_parent ON pipeline_run (parent_run_id) WHERE parent_run_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS backfill (
   id TEXT PRIMARY KEY, env TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
   created_at TEXT NOT NULL, completed_at TEXT, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL
@@ -57,7 +58,7 @@ CREATE TABLE IF NOT EXISTS slot (
   pool TEXT NOT NULL, holder TEXT NOT NULL, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL, PRIMARY KEY (pool, holder)
 );
 """
-_VERSION = 2
+_VERSION = 3
 _LEASED = ("backfill", "pipeline_run", "task_run")  # tables whose rows a process holds while they are RUNNING
 _DIED = "the process died before it could say how it ended"
 WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline", "export")
