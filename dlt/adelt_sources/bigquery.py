@@ -4,6 +4,7 @@ Every job has an id of its own choosing, so that a call whose answer was lost is
 labels that say what it was for; a limit on what it may cost; and errors that say what to do.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ _LOST = (
     requests.exceptions.Timeout,
     ConnectionError,
 )
+_LOG = logging.getLogger(__name__)
 _WAIT = 0.5  # seconds before the first retry; doubled each time
 _T = TypeVar("_T")
 PATIENT = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -93,11 +95,14 @@ class Connection:
         return config
 
     def ensure_dataset(self, name: str, *, expires_after: int | None = None) -> None:
-        """Create a dataset if it is missing.
+        """Create a dataset if it is missing; bring the one that is there to the target's settings.
+
+        Labels that the target does not name stay. Who may load a dataset but not change it
+        (deploy/gcp/setup.sh made it) is warned.
 
         Args:
             name: Its name, prefix included.
-            expires_after: Days after which its tables are deleted; None keeps them.
+            expires_after: Days after which its tables are deleted; None leaves that as it is.
 
         Raises:
             InputError: It is in another location, or may not be created.
@@ -109,9 +114,7 @@ class Connection:
             except api.NotFound:
                 dataset = bigquery.Dataset(where)
                 dataset.location = self.warehouse.location
-                dataset.labels = dict(self.warehouse.labels)
-                if expires_after:
-                    dataset.default_table_expiration_ms = expires_after * 24 * 3600 * 1000
+                self._settle(dataset, expires_after)
                 found = self.client.create_dataset(dataset, exists_ok=True, retry=PATIENT)
         if found.location and found.location.upper() != self.warehouse.location.upper():
             raise InputError(
@@ -120,6 +123,27 @@ class Connection:
                 fix=f"set location: {found.location} in deploy/targets.yml, or use another prefix; "
                 "a dataset cannot be moved",
             )
+        if fields := self._settle(found, expires_after):
+            with told(where, self.warehouse):
+                try:
+                    self.client.update_dataset(found, fields, retry=PATIENT)
+                except api.Forbidden:
+                    _LOG.warning(
+                        "%s: %s differs from the target's and may not be changed by this account; "
+                        "run deploy/gcp/setup.sh again", where, " and ".join(fields),
+                    )  # fmt: skip
+                except api.PreconditionFailed:
+                    pass  # another task is doing the same
+
+    def _settle(self, dataset: bigquery.Dataset, expires_after: int | None) -> list[str]:
+        """Give a dataset what is declared; the names of the properties that were otherwise."""
+        wanted: dict[str, Any] = {"labels": {**dataset.labels, **self.warehouse.labels}}
+        if expires_after:
+            wanted["default_table_expiration_ms"] = expires_after * 24 * 3600 * 1000
+        changed = [name for name, value in wanted.items() if getattr(dataset, name) != value]
+        for name in changed:
+            setattr(dataset, name, wanted[name])
+        return changed
 
     def run(
         self,

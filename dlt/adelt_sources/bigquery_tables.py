@@ -1,6 +1,7 @@
 """Raw tables on BigQuery: created as declared, and never loaded when they are something else."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from google.api_core import exceptions as api
 from google.cloud import bigquery
@@ -20,6 +21,7 @@ _TYPES = {
     "decimal": "NUMERIC",
     "json": "STRING",
 }
+_ATTEMPTS = 5  # tasks that load one table at the same time may all find it otherwise than declared
 _SAME = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "STRUCT": "RECORD", "DECIMAL": "NUMERIC"}
 
 
@@ -48,7 +50,9 @@ def qualified(connection: Connection, spec: TableSpec) -> str:
 
 
 def ensure_table(connection: Connection, spec: TableSpec) -> bool:
-    """Create a raw table, or add the columns and fields that its declaration has gained.
+    """Create a raw table, or bring the one that is there to its declaration and the target's settings.
+
+    Columns and fields are only added, and labels that the target does not name stay.
 
     Args:
         connection: Where; the dataset is there.
@@ -62,17 +66,24 @@ def ensure_table(connection: Connection, spec: TableSpec) -> bool:
             Nothing was changed.
     """
     name = qualified(connection, spec)
+    declared = _declared(connection, spec)
     with told(name, connection.warehouse):
-        try:
-            found = connection.client.get_table(f"{connection.warehouse.project}.{name}", retry=PATIENT)
-        except api.NotFound:
-            connection.client.create_table(_declared(connection, spec), exists_ok=True, retry=PATIENT)
-            return True
-        _check_partition(found, spec, name)
-        merged = _merged(found.schema, schema(spec.columns), name)
-        if merged is not None:
-            found.schema = merged
-            connection.client.update_table(found, ["schema"], retry=PATIENT)
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = connection.client.get_table(declared.reference, retry=PATIENT)
+            except api.NotFound:
+                connection.client.create_table(declared, exists_ok=True, retry=PATIENT)
+                return True
+            _check_partition(found, spec, name)
+            fields = _brought(found, declared, name)
+            if not fields:
+                break
+            try:
+                connection.client.update_table(found, fields, retry=PATIENT)
+                break
+            except api.PreconditionFailed:  # another task changed it since it was read
+                if attempt + 1 == _ATTEMPTS:
+                    raise
     return False
 
 
@@ -92,6 +103,33 @@ def _declared(connection: Connection, spec: TableSpec) -> bigquery.Table:
     return table
 
 
+def _brought(found: bigquery.Table, declared: bigquery.Table, name: str) -> list[str]:
+    """Give a table that was found what is declared; the names of the properties that were otherwise."""
+    wanted = {
+        "schema": _merged(found.schema, declared.schema, name) or found.schema,
+        "description": declared.description or None,
+        "labels": {**found.labels, **declared.labels},
+        "clustering_fields": declared.clustering_fields,
+    }
+    if declared.time_partitioning:
+        expiration = declared.time_partitioning.expiration_ms
+        wanted["time_partitioning"] = _expiring(found.time_partitioning, expiration)
+        wanted["require_partition_filter"] = declared.require_partition_filter
+    changed = [field for field, value in wanted.items() if (getattr(found, field) or None) != (value or None)]
+    for field in changed:
+        setattr(found, field, wanted[field])
+    return changed
+
+
+def _expiring(have: bigquery.TimePartitioning, milliseconds: int | None) -> bigquery.TimePartitioning:
+    """The same partitions, kept for another time."""
+    if have.expiration_ms == milliseconds:
+        return have
+    result = bigquery.TimePartitioning.from_api_repr(dict(have.to_api_repr()))
+    result.expiration_ms = milliseconds
+    return result
+
+
 def _check_partition(found: bigquery.Table, spec: TableSpec, name: str) -> None:
     have = found.time_partitioning.field if found.time_partitioning else ""
     if (have or "") != spec.partition_by:
@@ -105,10 +143,9 @@ def _check_partition(found: bigquery.Table, spec: TableSpec, name: str) -> None:
 def _merged(
     have: Sequence[bigquery.SchemaField], want: Sequence[bigquery.SchemaField], name: str, path: str = ""
 ) -> list[bigquery.SchemaField] | None:
-    """The table's schema with what is new in the declaration; None if nothing is."""
+    """The table's schema with what the declaration adds or describes otherwise; None if that is nothing."""
     wanted = {field.name: field for field in want}
     result: list[bigquery.SchemaField] = []
-    changed = False
     for field in have:
         other = wanted.pop(field.name, None)
         if other is None:
@@ -121,18 +158,21 @@ def _merged(
                 where=name,
                 fix="it is another table: rename or drop it, or use a prefix of your own in deploy/targets.yml",
             )
-        inner = _merged(field.fields, other.fields, name, f"{path}{field.name}.") if other.fields else None
-        changed = changed or inner is not None
+        changes: dict[str, Any] = {}
+        if other.description and other.description != field.description:
+            changes["description"] = other.description
+        if (
+            inner := _merged(field.fields, other.fields, name, f"{path}{field.name}.")
+            if other.fields
+            else None
+        ):
+            changes["fields"] = [one.to_api_repr() for one in inner]
+        # What only the table has, such as policy tags, stays.
         result.append(
-            field
-            if inner is None
-            else bigquery.SchemaField(
-                field.name, field.field_type, mode=field.mode, description=field.description, fields=inner
-            )
+            bigquery.SchemaField.from_api_repr({**field.to_api_repr(), **changes}) if changes else field
         )
-    if not wanted and not changed:
-        return None
-    return [*result, *wanted.values()]
+    result += wanted.values()
+    return None if result == list(have) else result
 
 
 def _kind(field: bigquery.SchemaField) -> str:

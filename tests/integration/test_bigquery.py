@@ -389,6 +389,106 @@ def test_making_a_table_twice_makes_it_once(warehouse):
         assert [ensure_table(connection, warehouse.spec) for _ in range(2)] == [True, False]
 
 
+def changes(warehouse):
+    """The bodies of the requests that changed a table or a dataset since the last look, by the last part of their path."""
+    asked = warehouse.place.requests()
+    return [(one["path"].rpartition("/")[2], one["body"]) for one in asked if one["method"] == "PATCH"]
+
+
+def test_a_table_that_is_there_is_brought_to_what_is_declared_by_naming_what_differs(warehouse):
+    settings = {"require_partition_filter": True, "partition_expiration_days": 30}
+    warehouse.load([(day(1), 1, 10)], None, **settings)
+    changes(warehouse)
+    warehouse.load([(day(1), 1, 11)], JAN, **settings)
+    assert changes(warehouse) == []  # nothing differs: nothing is asked
+
+    warehouse.load([], JAN, require_partition_filter=True, partition_expiration_days=60)
+    days = str(60 * 24 * 3600 * 1000)
+    partitions = {"type": "DAY", "field": "day", "expirationMs": days}
+    assert changes(warehouse) == [(warehouse.name, {"timePartitioning": partitions})]
+
+    columns = (COLUMNS[0], dataclasses.replace(COLUMNS[1], description="Whose it is"), *COLUMNS[2:])
+    warehouse.spec = dataclasses.replace(
+        spec_of(warehouse.name, columns), description="Another table", cluster_by=("account", "value")
+    )
+    warehouse.load([], JAN)
+    ((name, body),) = changes(warehouse)
+    assert name == warehouse.name
+    assert [(f["name"], f["description"]) for f in body.pop("schema")["fields"]] == [
+        (column.name, column.description) for column in columns
+    ]
+    assert body == {
+        "description": "Another table",
+        "clustering": {"fields": ["account", "value"]},
+        "timePartitioning": {"type": "DAY", "field": "day", "expirationMs": None},
+        "requirePartitionFilter": False,
+    }
+    warehouse.load([], JAN)
+    assert changes(warehouse) == []
+
+
+def test_labels_reach_what_is_there_and_those_of_others_stay(warehouse):
+    warehouse.load([], JAN)
+    name = f"{warehouse.place.project}.raw_x.{warehouse.name}"
+    table = warehouse.reader.client.get_table(name)
+    table.labels = {"tool": "adelt", "owner": "someone"}
+    warehouse.reader.client.update_table(table, ["labels"])
+    changes(warehouse)
+    labels = {"tool": "adelt", "environment": warehouse.name}
+    warehouse.load([], JAN, labels=labels)
+    assert changes(warehouse) == [
+        ("raw_x", {"labels": labels}),
+        (STAGING, {"labels": labels}),
+        (warehouse.name, {"labels": {**labels, "owner": "someone"}}),
+    ]
+    warehouse.load([], JAN, labels=labels)
+    assert changes(warehouse) == []
+    for dataset in ("raw_x", STAGING):  # as the other tests find them
+        found = warehouse.reader.client.get_dataset(dataset)
+        found.labels = {"tool": "adelt"}
+        warehouse.reader.client.update_dataset(found, ["labels"])
+
+
+def test_the_staging_dataset_is_brought_to_its_expiration(warehouse):
+    with connected(warehouse.target) as connection:
+        connection.ensure_dataset("kept")
+        changes(warehouse)
+        connection.ensure_dataset("kept", expires_after=1)
+        connection.ensure_dataset("kept")  # None leaves it
+    assert changes(warehouse) == [("kept", {"defaultTableExpirationMs": str(24 * 3600 * 1000)})]
+
+
+def test_who_may_load_but_not_change_the_dataset_is_warned_and_loads(warehouse, caplog):
+    warehouse.load([], JAN)
+    refused = {
+        "match": "PATCH .*/datasets/[^/]*$",
+        "fault": "http",
+        "status": 403,
+        "reason": "accessDenied",
+        "times": 9,
+    }
+    warehouse.place.set_faults([refused])
+    warehouse.load([(day(1), 1, 10)], JAN, labels={"team": "none"})
+    assert "labels differs from the target's" in caplog.text
+    assert warehouse.rows() == [(day(1), 1, 10)]
+
+
+def test_what_another_task_changes_meanwhile_is_read_again(warehouse):
+    warehouse.load([], JAN)
+    changes(warehouse)
+    stale = {
+        "match": "PATCH .*/tables/",
+        "fault": "http",
+        "status": 412,
+        "reason": "conditionNotMet",
+        "times": 1,
+    }
+    warehouse.place.set_faults([stale])
+    warehouse.load([], JAN, partition_expiration_days=5)
+    assert len(changes(warehouse)) == 2
+    assert warehouse.reader.client.get_table(f"raw_x.{warehouse.name}").time_partitioning.expiration_ms
+
+
 LOADER = """
 import pickle, sys
 from pathlib import Path

@@ -79,6 +79,25 @@ def apply() -> None:
         return done
 
     MemoryCatalogRepository.update_table = update_table
+    # A table keeps whether it asks for a partition filter.
+    plain_read, plain_told = tables._rest_to_table_meta, tables._table_to_rest
+
+    def read(project: str, dataset: str, body: dict[str, Any], clock: Any, existing: Any = None) -> Any:
+        made = plain_read(project, dataset, body, clock, existing)
+        had = existing.time_partitioning if existing else None
+        asks = body.get("requirePartitionFilter", had.require_partition_filter if had else False)
+        if made.time_partitioning is None:
+            return made
+        parts = made.time_partitioning.model_copy(update={"require_partition_filter": bool(asks)})
+        return made.model_copy(update={"time_partitioning": parts})
+
+    def told(table: Any) -> dict[str, Any]:
+        body: dict[str, Any] = plain_told(table)
+        if body.get("timePartitioning", {}).pop("requirePartitionFilter", False):
+            body["requirePartitionFilter"] = True
+        return body
+
+    tables._rest_to_table_meta, tables._table_to_rest = read, told
     # Fields of records may have names that DuckDB's SQL reserves (`offset`, `end`).
     types.bq_schema_to_duckdb_columns = tables.bq_schema_to_duckdb_columns = _columns
     plain = types._split_name_type
