@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -11,9 +12,11 @@ class DuckDb:
 
     Attributes:
         file: Where it is; created if missing.
+        max_run_bytes: None: nothing is billed.
     """
 
     file: Path
+    max_run_bytes: ClassVar[None] = None
 
     @property
     def is_gone(self) -> bool:
@@ -39,7 +42,7 @@ class BigQuery:
         partition_expiration_days: Days after which a partition of a raw table is deleted; None keeps it.
         impersonate: Service account to act as; empty acts as the credentials themselves.
         max_bytes: Bytes that one query may be billed for; None has no limit.
-        max_run_bytes: Bytes that a whole run may be billed for, by the estimate before it; None has no limit.
+        max_run_bytes: Bytes that a run, and any task, may be billed for, by the estimate before it; None has no limit.
         job_timeout: Seconds after which a job is given up.
         stage_above: Bytes from which a file goes through the bucket (if there is one) instead of the request.
     """

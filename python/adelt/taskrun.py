@@ -219,6 +219,10 @@ def _perform(
     with _stoppable(handover), _logging(redactor, log, tee=handover.log is None) as clean:
         try:
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
+            if here.warehouse.max_run_bytes is not None:
+                from adelt import cost  # late: most targets have no limit
+
+                cost.check_task(here, made, task, context.action)
             done = perform(context)
             outputs = {**done.outputs, **_read_output(output, context)}
             message = clean.redactor.clean(done.message)

@@ -42,6 +42,11 @@ class Interval:
         """Last day that belongs to the interval."""
         return self.end - timedelta(days=1)
 
+    @property
+    def days(self) -> int:
+        """How many days it has."""
+        return (self.end - self.start).days
+
     def extended(self, lookback: timedelta) -> "Interval":
         """The interval with more days before it, which are asked for again."""
         try:

@@ -35,6 +35,15 @@ tasks:
     sql: {statement: "insert into scratch.days values (date '2025-01-0{{ matrix.n }}', 1)"}
 """
 
+READING = f"""
+version: 1
+name: reading
+interval: {{every: day}}
+tasks:
+  look:
+    sql: {{statement: select sum(impressions) from `{bigquery.PROJECT}.raw_dv360.report_standard` where date > date '2026-01-01'}}
+"""
+
 
 @pytest.fixture(scope="module")
 def adelt(tmp_path_factory):
@@ -42,6 +51,7 @@ def adelt(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands")
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "counts.yml").write_text(PIPELINE)
+    (folder / "pipelines" / "reading.yml").write_text(READING)
     source = Path(__file__).parents[2]
     for name in ("dv360_reports.yml",):
         (folder / "pipelines" / name).write_text((source / "pipelines" / name).read_text())
@@ -73,8 +83,10 @@ def test_a_query_answers_and_changes_nothing(adelt):
 
 
 def test_sql_and_sensors_work(adelt):
-    done = adelt("run", "counts", "--date", "2026-01-27")
+    done = adelt("run", "counts", "--date", "2026-01-27", ADELT_MAX_RUN_BYTES="1000000000")
     assert done.returncode == 0, done.stdout + done.stderr
+    # A statement with parameters, and what it will make, can be estimated only afterwards.
+    assert "the estimate goes without them: make, look\n" in done.stderr
     asked = adelt("query", "select max(day) as last_day from scratch.days", "--json")
     assert json.loads(asked.stdout) == [{"last_day": "2026-01-27"}]
 
@@ -113,6 +125,21 @@ def test_a_backfill_of_which_a_chunk_would_exceed_the_limit_does_not_begin(adelt
     assert (done.returncode, "1,000 are allowed" in done.stderr) == (2, True), done.stdout + done.stderr
     assert "there is no backfill" in adelt("backfill", "--status", "last").stderr
     assert adelt(*words, "--dry-run", ADELT_MAX_RUN_BYTES="1000000000").returncode == 0
+
+
+def test_the_limit_is_for_each_run_and_for_each_task_that_an_engine_starts(adelt):
+    words = ("reading", "--from", "2026-01-26", "--to", "2026-01-27")
+    plans = json.loads(adelt("plan", *words, "--json").stdout)
+    first, second = (sum(one["bytes"].values()) for one in plans)
+    assert first == second > 0
+    task = ("task", "reading.look", "--interval", "2026-01-26/2026-01-27")
+    refused = adelt(*task, "--run-id", "asked", ADELT_MAX_RUN_BYTES=str(first - 1))
+    assert (refused.returncode, f"{first - 1:,} are allowed" in refused.stdout) == (2, True), refused.stdout
+    (told,) = json.loads(adelt("runs", "asked", "--json").stdout)["tasks"]
+    assert (told["status"], told["exit_code"]) == ("FAILED", 2)
+    assert adelt(*task, ADELT_MAX_RUN_BYTES=str(first)).returncode == 0
+    done = adelt("run", *words, "--force", ADELT_MAX_RUN_BYTES=str(first))  # together they are twice as much
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_it_cost_is_in_the_ledger(adelt):

@@ -186,7 +186,9 @@ def test_what_a_task_cost_is_not_what_another_pipelines_task_of_that_name_cost(l
         claim = ledger.claim_task(replace(TASK, pipeline=pipeline, key=pipeline))
         done = Operation("MATERIALISATION", "m", details={"bytes_billed": billed})
         ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[done])
-    assert [ledger.last_cost(name, "t", "local") for name in "pqr"] == [10, 20, None]
+    assert [ledger.last_cost(name, "t", "local") for name in "pqr"] == [
+        (10, "2026-01-01/2026-01-02"), (20, "2026-01-01/2026-01-02"), None,
+    ]  # fmt: skip
 
 
 def test_operations_and_assets_are_kept(ledger):

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from adelt import cost, preview, warm
+from adelt import preview, warm
 from adelt.backfill import BackfillPlan, PlannedChunk, Spec, conduct
 from adelt.backfill.conduct import Ended
+from adelt.cli import limits
 from adelt.errors import DefinitionErrors, InputError
 from adelt.ledger import Ledger
 from adelt.ledger.backfills import Backfill
 from adelt.run import events, workers
 from adelt.settings import Settings
-from adelt_sources.warehouse import BigQuery
 
 Listener = Callable[[events.Event], None]
 OnEnd = Callable[[Ended], None]
@@ -28,17 +28,16 @@ class Here:
         Raises:
             InputError: One would.
         """
-        if isinstance(self._here.warehouse, BigQuery) and self._here.warehouse.max_run_bytes is not None:
-            for chunk in chunks:
-                shown = preview.preview(
-                    self._here,
-                    chunk.definition,
-                    chunk.interval,
-                    chunk.inputs,
-                    chunk.select,
-                    force=chunk.force,
-                )
-                cost.check(self._here, cost.estimate(self._here, [shown]).values())
+        if self._here.warehouse.max_run_bytes is not None:
+            limits.check(
+                self._here,
+                (
+                    preview.preview(
+                        self._here, one.definition, one.interval, one.inputs, one.select, force=one.force
+                    )
+                    for one in chunks
+                ),
+            )
 
     def conduct(
         self, ledger: Ledger, found: Backfill, plan: BackfillPlan, listener: Listener, on_end: OnEnd

@@ -73,16 +73,20 @@ def plan(
     ]
     bytes_ = _bytes(here, previews)
     if as_json:
-        print_json([{**vars(item), "bytes": bytes_} for item in previews] if bytes_ is not None else previews)
+        print_json(
+            [{**vars(item), "bytes": found} for item, found in zip(previews, bytes_, strict=True)]
+            if bytes_ is not None
+            else previews
+        )
         return
-    for item in previews:
+    for number, item in enumerate(previews):
         rows: list[tuple[str, ...]] = [
             (task.id, task.state, ", ".join(task.needs), task.does) for task in item.tasks
         ]
         head: tuple[str, ...] = ("task", "state", "needs", "does")
         if bytes_ is not None:
             head = (*head, "bytes")
-            costs = [_cost(bytes_, item, task) for task in item.tasks]
+            costs = [_cost(bytes_[number], task) for task in item.tasks]
             rows = [(*row, cost) for row, cost in zip(rows, costs, strict=True)]
         print_table(
             head,
@@ -92,30 +96,29 @@ def plan(
         )
         print(f"{item.to_run} to run, {item.done} done")
     if bytes_ is not None:
-        unknown = sum(one is None for one in bytes_.values())
+        found = [one for each in bytes_ for one in each.values()]
+        unknown = found.count(None)
         print(
-            f"estimate: {human_bytes(sum(one or 0 for one in bytes_.values()))} billed"
+            f"estimate: {human_bytes(sum(one or 0 for one in found))} billed"
             + (f", {unknown} task{'s' * (unknown != 1)} unknown" if unknown else "")
         )
 
 
-def _bytes(here: "Settings", previews: "list[Preview]") -> dict[str, int | None] | None:
+def _bytes(here: "Settings", previews: "list[Preview]") -> list[dict[str, int | None]] | None:
+    """What each task of each run would cost; None where nothing is billed."""
     from adelt_sources.warehouse import BigQuery
 
     if not isinstance(here.warehouse, BigQuery):
         return None
     from adelt import cost
 
-    return cost.estimate(here, previews)
+    return [cost.estimate(here, one) for one in previews]
 
 
-def _cost(bytes_: dict[str, int | None], preview: "Preview", task: "TaskPreview") -> str:
-    from adelt.cost import name_of
-
-    name = name_of(preview, task)
-    if name not in bytes_:
+def _cost(bytes_: dict[str, int | None], task: "TaskPreview") -> str:
+    if task.id not in bytes_:
         return ""
-    found = bytes_[name]
+    found = bytes_[task.id]
     return "?" if found is None else human_bytes(found)
 
 

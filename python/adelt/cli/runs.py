@@ -85,18 +85,14 @@ def _check_cost(
     *,
     force: bool,
 ) -> None:
-    """Refuse a run that is estimated to cost more than its target allows, if the target has a limit."""
-    from adelt_sources.warehouse import BigQuery
-
-    if not isinstance(here.warehouse, BigQuery) or here.warehouse.max_run_bytes is None:
+    """Refuse runs of which one is estimated to cost more than its target allows, if the target has a limit."""
+    if here.warehouse.max_run_bytes is None:
         return
-    from adelt import cost, preview
+    from adelt import preview
+    from adelt.cli import limits
 
-    previews = [
-        preview.preview(here, loaded, one, pairs(inputs, "-i"), tuple(select or ()), force=force)
-        for one in wanted
-    ]
-    cost.check(here, cost.estimate(here, previews).values())
+    given, chosen = pairs(inputs, "-i"), tuple(select or ())
+    limits.check(here, (preview.preview(here, loaded, one, given, chosen, force=force) for one in wanted))
 
 
 def task(

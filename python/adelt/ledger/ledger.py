@@ -491,16 +491,17 @@ class Ledger:
             ).fetchall()
         return [_plain(row) for row in rows]
 
-    def last_cost(self, pipeline: str, task: str, environment: str) -> int | None:
-        """Bytes billed by the operations of the last success of a task; None if there is none that says so."""
+    def last_cost(self, pipeline: str, task: str, environment: str) -> tuple[int, str] | None:
+        """Bytes billed by the last success of a task, and the interval of its run; None if nothing says so."""
         with self.connection() as con:
             row = con.execute(
-                "SELECT sum(json_extract(o.details, '$.bytes_billed')) FROM operation o WHERE o.task_run_id ="
-                " (SELECT id FROM task_run WHERE pipeline = ? AND instance = ? AND env = ? AND status = 'SUCCEEDED'"
-                " AND attempt > 0 ORDER BY id DESC LIMIT 1)",
+                "SELECT sum(json_extract(o.details, '$.bytes_billed')), p.interval_start || '/' || p.interval_end"
+                " FROM (SELECT id, run_id FROM task_run WHERE pipeline = ? AND instance = ? AND env = ?"
+                " AND status = 'SUCCEEDED' AND attempt > 0 ORDER BY id DESC LIMIT 1) t"
+                " JOIN pipeline_run p ON p.id = t.run_id JOIN operation o ON o.task_run_id = t.id",
                 (pipeline, task, environment),
             ).fetchone()
-        return None if row is None or row[0] is None else int(row[0])
+        return None if row[0] is None else (int(row[0]), str(row[1]))
 
     def assets(self) -> list[dict[str, Any]]:
         """Every asset with its last success."""
