@@ -1,8 +1,9 @@
 """Keep secrets out of logs and messages."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "***"
 
@@ -21,19 +22,40 @@ class Redactor:
         """Remember the secrets.
 
         Args:
-            secrets: Their values; each line of a value of several lines counts too.
+            secrets: Their values; each line of a value of several lines counts too, and the password of a URL.
         """
-        values = {
-            part for secret in secrets for part in (secret, *secret.splitlines()) if len(part.strip()) > 3
-        }
-        longest_first = sorted(values, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if values else None
+        values = {face for secret in secrets for face in _faces(secret) if len(face.strip()) > 3}
+        longest_first = sorted(values, key=lambda value: (-len(value), value))
+        self._known = re.compile("|".join(map(_pattern, longest_first))) if values else None
 
     def clean(self, text: str) -> str:
         """The text without secrets."""
         if self._known:
             text = self._known.sub(HIDDEN, text)
         return _SHAPES.sub(HIDDEN, text)
+
+
+def password_of(url: str) -> str:
+    """The password in a URL, as it is written there; empty if there is none."""
+    try:
+        return (urlsplit(url).password or "") if "://" in url else ""
+    except ValueError:  # no URL after all
+        return ""
+
+
+def _faces(secret: str) -> Iterator[str]:
+    """The ways in which a secret is written: it, its lines, the password in it, and each of them as in a URL."""
+    password = password_of(secret)
+    for part in {secret, *secret.splitlines(), password, unquote(password)}:
+        yield part
+        for encoded in (quote(part), quote(part, safe=""), quote_plus(part)):
+            yield encoded
+            yield re.sub("%..", lambda found: found[0].lower(), encoded)
+
+
+def _pattern(value: str) -> str:
+    """A number is a secret as a whole: other numbers may have the same digits in them."""
+    return rf"(?<!\d){value}(?!\d)" if re.fullmatch("[0-9]+", value) else re.escape(value)
 
 
 class CleanStream:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from adelt import targets
 from adelt.errors import InputError
+from adelt.redact import password_of
 from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
 
-_SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
-_SHORTEST_SECRET = 4  # shorter values would blank out innocent text
+_SECRET_NAME = re.compile(
+    r"SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY|SMTP_URL|WEBHOOK_URL", re.IGNORECASE
+)
+# Shorter values would blank out innocent text: a number may be a limit (MAX_TOKENS), the password of a URL any word.
+_SHORTEST_SECRET, _SHORTEST_GUESS = 4, 8
 _NUMBERS = {
     "poll_min": "ADELT_POLL_MIN",
     "poll_max": "ADELT_POLL_MAX",
@@ -157,12 +161,14 @@ def secret(name: str) -> str:
 
 
 def secret_values() -> list[str]:
-    """Values of variables that look like secrets, longest first, to be kept out of logs."""
-    found = {
-        value
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET and not value.isdigit()
-    }
+    """Values of variables that look like secrets, and passwords in URLs, longest first, to be kept out of logs."""
+    found = set()
+    for name, value in os.environ.items():
+        is_guess = value.isdigit() and not name.startswith("ADELT_SECRET_")
+        if _SECRET_NAME.search(name):
+            found |= {value} if len(value) >= (_SHORTEST_GUESS if is_guess else _SHORTEST_SECRET) else set()
+        elif len(password := password_of(value)) >= _SHORTEST_GUESS:
+            found.add(password)
     return sorted(found, key=len, reverse=True)
 
 
