@@ -14,7 +14,9 @@ if ! [[ $target =~ ^[a-z][a-z0-9_-]*$ && $composer =~ ^[a-z0-9._-]+$ ]]; then
 fi
 cd "$(dirname "$0")/../.."
 bin=${ADELT_BIN:-.venv/bin}
-"$bin/adelt" validate # before anything is copied
+# Before anything is copied: definitions that are right, and pools and graphs of DAGs that are theirs.
+"$bin/adelt" validate
+"$bin/adelt" export airflow --check
 
 variables=$("$bin/adelt" targets "$target" --export)
 eval "$variables"

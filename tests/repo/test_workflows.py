@@ -225,6 +225,16 @@ def test_a_deployment_copies_dags_last_and_keeps_the_manifest(cloud):
         assert not left_out.match(path), path
 
 
+def test_nothing_is_deployed_that_is_wrong_or_was_not_exported_again(cloud):
+    real = (cloud.bin / "adelt").readlink()
+    for refused, code in (("validate", 2), ("export airflow --check", 1)):
+        (cloud.bin / "adelt").unlink()
+        cloud.program("adelt", f'[[ $* != "{refused}" ]] || exit {code}; exec {real} "$@"')
+        calls = cloud("deploy.sh", "prod", "composer-bucket", code=code)
+        assert calls[-1] == f"adelt {refused}"
+        assert not [line for line in calls if line.startswith(("gcloud", "dbt"))]
+
+
 LISTED = """
 if [[ $* == *"dags list "* ]]; then echo 'Executing the command...'; cat "$DAGS_LISTED"; fi
 if [[ $* == *"list-import-errors"* ]]; then echo '[]'; fi
