@@ -1,8 +1,10 @@
 """Rules about the tree that no linter knows."""
 
 import ast
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,15 @@ def test_every_package_has_a_docstring():
     for folder in OURS:
         for path in (ROOT / folder).rglob("__init__.py"):
             assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
+
+
+def test_settings_of_the_shell_do_not_reach_tests():
+    probe = f"{__file__}::test_no_setting_is_there"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", probe],
+        env={**os.environ, "ADELT_HOME": "/somewhere", "ADELT_TARGET": "prod"}, cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def test_no_setting_is_there():
+    assert [name for name in os.environ if name.startswith("ADELT_")] == []
