@@ -30,3 +30,15 @@ def test_models_of_one_target_are_built_by_one_dbt_at_a_time(tmp_path, kind):
     build("first", begin_the_second)
     second.join(10)
     assert order == ["first", "second"]
+
+
+def test_a_model_that_is_a_view_is_told_as_one():
+    model = SimpleNamespace(
+        resource_type="model", schema="staging", alias="", name="stg_x", unique_id="model.adelt.stg_x",
+        config=SimpleNamespace(materialized="view"),
+    )  # fmt: skip
+    node = SimpleNamespace(
+        node=model, status="success", adapter_response={"bytes_billed": 5}, execution_time=1.0, message="OK"
+    )
+    told = dbt._operation(node)
+    assert (told.asset, told.details) == ("staging.stg_x", {"bytes_billed": 5, "materialized": "view"})

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,40 @@ def test_a_backfill_of_old_days_leaves_a_table_as_fresh_as_it_is(ledger, clock):
     assert load("newer", "2026-01-06", "2026-01-07")[0] == "2026-01-06/2026-01-07"
     assert ledger.forget("local") == 3  # the tables are gone with their warehouse
     assert ledger.assets() == []
+
+
+def test_assets_are_what_operations_leave(ledger):
+    claim = ledger.claim_task(TASK)
+    done = [
+        Operation("INGESTION", "raw.t"),
+        Operation("SNAPSHOT", "snapshots.s"),
+        Operation("MATERIALISATION", "marts.m", details={"materialized": "incremental"}),
+        Operation("MATERIALISATION", "marts.v", details={"materialized": "view"}),
+        Operation("EXPORT", "gs://bucket/exports/t"),
+        Operation("TRANSFER", "gs://bucket/file.csv"),
+        Operation("PURGE", "gs://bucket/landing"),
+        Operation("QUERY", "make.sql"),
+        Operation("TEST", "not_null"),
+        Operation("ALERT", "#ads"),
+    ]
+    ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=done)
+    assert {one["id"]: one["type"] for one in ledger.assets()} == {
+        "raw.t": "TABLE", "snapshots.s": "TABLE", "marts.m": "TABLE", "marts.v": "VIEW",
+        "gs://bucket/exports/t": "DATASET", "gs://bucket/file.csv": "DATASET",
+    }  # fmt: skip
+
+
+def test_an_older_ledger_forgets_the_folders_that_it_called_tables(tmp_path):
+    make = partial(Ledger, tmp_path / "ledger.sqlite", new_id=new_id)
+    ledger = make()
+    ledger.ensure_run(RUN)
+    claim = ledger.claim_task(TASK)
+    kinds = ("EXPORT", "INGESTION")
+    ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[Operation(kind, kind.lower()) for kind in kinds])
+    with ledger.connection() as con:
+        con.execute("UPDATE asset SET type = 'TABLE'")
+        con.execute("PRAGMA user_version = 3")
+    assert [one["id"] for one in make().assets()] == ["ingestion"]
 
 
 def test_what_a_task_cost_is_not_what_another_pipelines_task_of_that_name_cost(ledger):

@@ -58,7 +58,13 @@ CREATE TABLE IF NOT EXISTS slot (
   pool TEXT NOT NULL, holder TEXT NOT NULL, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL, PRIMARY KEY (pool, holder)
 );
 """
-_VERSION = 3
+_VERSION = 4
+# What an operation leaves, in the words of Orchestra's Metadata API; a query, a test or a purge leaves nothing.
+_ASSET_TYPES = {
+    "INGESTION": "TABLE", "MATERIALISATION": "TABLE", "SEED": "TABLE", "SNAPSHOT": "TABLE",
+    "EXPORT": "DATASET", "TRANSFER": "DATASET",
+}  # fmt: skip
+_NO_TABLES = "EXPORT", "TRANSFER", "PURGE", "QUERY"  # kinds whose assets were called tables before version 4
 _LEASED = ("backfill", "pipeline_run", "task_run")  # tables whose rows a process holds while they are RUNNING
 _DIED = "the process died before it could say how it ended"
 WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline", "export")
@@ -284,17 +290,21 @@ class Ledger:
                 *(operation.seconds, operation.external_id, operation.message, _json(operation.details)),
             ),
         )
-        if operation.status != "SUCCEEDED" or operation.kind in ("TEST", "ALERT"):
+        type_ = _ASSET_TYPES.get(operation.kind, "")
+        if operation.status != "SUCCEEDED" or not type_:
             return
+        if operation.details.get("materialized") == "view":
+            type_ = "VIEW"
         con.execute(
             "INSERT INTO asset (id, env, type, last_success, last_interval, run_id)"
-            " SELECT ?, p.env, 'TABLE', ?, p.interval_start || '/' || p.interval_end, p.id"
+            " SELECT ?, p.env, ?, ?, p.interval_start || '/' || p.interval_end, p.id"
             " FROM task_run t JOIN pipeline_run p ON p.id = t.run_id WHERE t.id = ?"
-            " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success, run_id = excluded.run_id,"
+            " ON CONFLICT (env, id) DO UPDATE SET type = excluded.type,"
+            " last_success = excluded.last_success, run_id = excluded.run_id,"
             # A backfill of old days takes nothing from the newest ones.
             " last_interval = iif(substr(excluded.last_interval, instr(excluded.last_interval, '/') + 1)"
             " < substr(last_interval, instr(last_interval, '/') + 1), last_interval, excluded.last_interval)",
-            (operation.asset, self.now(), task_run_id),
+            (operation.asset, type_, self.now(), task_run_id),
         )
 
     def told(self, pipeline: str, instance: str, environment: str) -> set[tuple[str, str]]:
@@ -524,6 +534,11 @@ class Ledger:
             with self.connection() as con:
                 con.execute("PRAGMA journal_mode = WAL")
                 con.executescript(_SCHEMA)
+                con.execute(
+                    "DELETE FROM asset WHERE type = 'TABLE' AND id IN"
+                    f" (SELECT asset FROM operation WHERE kind IN ({', '.join('?' * len(_NO_TABLES))}))",
+                    _NO_TABLES,
+                )
                 con.execute(f"PRAGMA user_version = {_VERSION}")
 
     def lease(self) -> tuple[str, float]:

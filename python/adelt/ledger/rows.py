@@ -102,13 +102,15 @@ class Operation:
 
     Attributes:
         kind: INGESTION, MATERIALISATION, TEST, SEED, SNAPSHOT, QUERY, EXPORT, TRANSFER, PURGE or ALERT.
-        asset: The table or model, for example `raw_dv360.line_item`; of an ALERT, who was told.
+        asset: The table or model, for example `raw_dv360.line_item`; of an EXPORT or TRANSFER, the folder or file; of an
+            ALERT, who was told.
         status: SUCCEEDED, WARNING, FAILED or SKIPPED.
         rows: Rows, where known.
         bytes: Bytes, where known.
         seconds: How long it took.
         external_id: Id in another system, for example of a report.
         message: What it said.
+        details: More for the ledger; `materialized: view` says that the asset is a view.
     """
 
     kind: str

@@ -51,7 +51,7 @@ class OperationType(StrEnum):
 
 
 class AssetType(StrEnum):
-    """What an asset is; the ledger knows tables only."""
+    """What an asset is: the ledger knows tables, views, and as datasets the folders and files that were written."""
 
     TABLE = "TABLE"
     VIEW = "VIEW"

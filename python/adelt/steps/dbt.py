@@ -144,11 +144,13 @@ def _operation(node: Any) -> Operation:
     status = _STATUSES.get(str(getattr(node.status, "value", node.status)), "FAILED")
     response: Mapping[str, Any] = node.adapter_response or {}
     rows = response.get("rows_affected")
-    cost = {
+    details = {
         name: response[key]
         for name, key in (("bytes_billed", "bytes_billed"), ("slot_ms", "slot_ms"), ("jobs", "job_id"))
         if response.get(key)
     }
+    if resource == "model":
+        details["materialized"] = str(node.node.config.materialized)
     return Operation(
         _KINDS.get(resource, "QUERY"),
         _asset(node.node, resource),
@@ -157,7 +159,7 @@ def _operation(node: Any) -> Operation:
         seconds=node.execution_time,
         external_id=node.node.unique_id,
         message=" ".join(str(node.message or "").split())[:500] if status != "SUCCEEDED" else "",
-        details=cost,
+        details=details,
     )
 
 

@@ -29,6 +29,7 @@ final as (
         newest.as_of
     from tables
     cross join newest
+    where tables.asset_type in ('TABLE', 'VIEW')
 
 )
 
