@@ -11,6 +11,17 @@
 {%- endmacro %}
 
 
+{# The first day that no raw table forgets while dbt runs; nothing if they keep all days. A partition expires at the beginning
+   (UTC) of the day that is `raw_days` after its own, and the next day may begin meanwhile. #}
+{% macro raw_since() -%}
+    {%- set days = var('raw_days') or (env_var('ADELT_RAW_DAYS', '') if execute else '') -%}
+    {%- if days -%}
+        {{ return((run_started_at - modules.datetime.timedelta(days=days | int - 2)).strftime('%Y-%m-%d')) }}
+    {%- endif -%}
+    {{ return('') }}
+{%- endmacro %}
+
+
 {# dbt's own, in which the `where` of a test may say __window_start__ (a day long ago, if there is no window). #}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where') or '' -%}

@@ -39,6 +39,7 @@ def dbt_variables(warehouse: BigQuery, schema_prefix: str = "") -> dict[str, str
         "ADELT_BIGQUERY_IMPERSONATE": warehouse.impersonate,
         "ADELT_BIGQUERY_MAX_BYTES": str(warehouse.max_bytes or ""),
         "ADELT_BIGQUERY_JOB_TIMEOUT": str(warehouse.job_timeout),
+        "ADELT_RAW_DAYS": str(warehouse.partition_expiration_days or ""),
         "ADELT_RAW_PREFIX": warehouse.prefix,
         "ADELT_SCHEMA_PREFIX": schema_prefix or warehouse.prefix,
     }

@@ -1,10 +1,13 @@
 """The delivery mart after any sequence of loads equals a full refresh, and touches only the days that changed."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pytest
 from warehouse import Warehouse
+
+from adelt.datasets import dbt_variables
+from adelt_sources.warehouse import BigQuery
 
 FCT = "marts_ads.fct_delivery_daily"
 ALL = (date(2026, 1, 1), date(2026, 2, 1))
@@ -117,6 +120,23 @@ def test_a_backfill_outside_the_window_of_the_pipeline_is_not_missed(warehouse):
     warehouse.load_dv360(10, 10, [dv360(10, 1, 1, 6)])
     warehouse.build_mart(window_start=day(14), window_end=day(21))
     assert {day(10), day(20)} <= set(warehouse.marked())
+
+
+def test_a_day_that_expired_from_raw_stays_in_the_mart_and_one_that_became_empty_does_not(
+    warehouse, monkeypatch
+):
+    today = datetime.now(UTC).date()
+    rows = [{**dv360(1, 1, 1, 50), "date": today - timedelta(days=age)} for age in (61, 60, 59, 58, 40)]
+    days = {row["date"] for row in rows}
+    warehouse.load("raw_dv360.report_standard", rows, days=(min(days), max(days) + timedelta(days=1)))
+    warehouse.build_mart()
+    assert days <= set(warehouse.marked())
+    warehouse.load("raw_dv360.report_standard", [], days=(min(days), max(days) + timedelta(days=1)))
+    target = BigQuery("acme", partition_expiration_days=60)
+    monkeypatch.setenv("ADELT_RAW_DAYS", dbt_variables(target)["ADELT_RAW_DAYS"])
+    warehouse.build_mart()  # the next of its partitions expires at midnight
+    ages = [(today - kept).days for kept in sorted(days & set(warehouse.marked()))]
+    assert ages == [61, 60, 59]
 
 
 def test_an_emptied_warehouse_empties_the_mart(warehouse):
