@@ -30,8 +30,8 @@
 {%- endmacro %}
 
 
-{# Which days to look at when looking for changes: all on DuckDB, where it is cheap; where raw tables forget old days, those
-   that they still have, because what expired did not become empty. #}
+{# Which days to look at when looking for changes: all on DuckDB, where it is cheap; where raw tables forget old
+   days, those that they still have, because what expired did not become empty. #}
 {% macro looked_at(column) -%}
     {{ adapter.dispatch('looked_at')(column) }}
     {%- if raw_since() %}

@@ -11,8 +11,8 @@
 {%- endmacro %}
 
 
-{# The first day that no raw table forgets while dbt runs; nothing if they keep all days. A partition expires at the beginning
-   (UTC) of the day that is `raw_days` after its own, and the next day may begin meanwhile. #}
+{# The first day that no raw table forgets while dbt runs; nothing if they keep all days. A partition expires at the
+   beginning (UTC) of the day that is `raw_days` after its own, and the next day may begin meanwhile. #}
 {% macro raw_since() -%}
     {%- set days = var('raw_days') or (env_var('ADELT_RAW_DAYS', '') if execute else '') -%}
     {%- if days -%}
