@@ -16,12 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from adelt import __version__, plan, secrets, settings
+from adelt import __version__, parts, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
 from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
+from adelt.parts import Part
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
 from adelt.redact import CleanStream, Redactor
@@ -53,6 +54,7 @@ class TaskRequest:
         if_changed: Do it although it is done if its definition has changed since.
         again: Do it although it is done if it was this very run that did it.
         outputs: Outputs of earlier tasks that the engine hands on, as `task.name`; they go before those of the ledger.
+        part: Of a dbt task only this; None is all of it.
     """
 
     definition: Definition
@@ -65,6 +67,7 @@ class TaskRequest:
     if_changed: bool = False
     again: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,20 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     """
     made = plan.make_plan(request.definition, request.interval, request.inputs, here.environment)
     ledger = open_ledger(here)
-    task = _find(request, made, ledger)
+    task = whole = _find(request, made, ledger)
+    if request.part:
+        if whole.kind != "dbt":
+            raise InputError(f"task `{whole.id}` has no parts", where=f"{request.definition.path}", fix="it is not dbt")
+        task = parts.planned(whole, request.part)
     ledger.ensure_run(_new_run(request, made))
     if here.warehouse.is_gone:
         ledger.forget(here.environment)
-    if request.again and (done := ledger.done(task.key)) and done.run_id == request.run_id:
+    known = [done for key in dict.fromkeys((task.key, whole.key)) if (done := ledger.done(key))]
+    if request.again and any(done.run_id == request.run_id for done in known):
         request = replace(request, force=True)
-    claim = ledger.claim_task(
+    # A part is done, too, if all of its task is.
+    claim: Claimed | Done | Held | None = None if request.force else _as_whole(ledger, task, whole, request.if_changed)
+    claim = claim or ledger.claim_task(
         new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
     )
     if not isinstance(claim, Claimed):
@@ -125,6 +135,11 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         result = _perform(here, request, handover, made, task, claim, ledger)
     ledger.settle_run(request.run_id)
     return result
+
+
+def _as_whole(ledger: Ledger, part: PlannedTask, whole: PlannedTask, if_changed: bool) -> Done | None:
+    done = ledger.done(whole.key) if part is not whole else None
+    return None if done and if_changed and done.digest != whole.digest else done
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
@@ -241,6 +256,8 @@ def _perform(
         outputs=outputs,
         operations=operations,
     )
+    if request.part and request.part.last:
+        operations = _of_parts(ledger, request.run_id, task)
     assets = _assets(ledger, task, operations, outputs) if not code else ()
     result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
@@ -268,6 +285,15 @@ def _assets(
                 if kind in _WRITES and status == "SUCCEEDED" and _FOR_OTHERS.search(asset)
             }
         )
+    )
+
+
+def _of_parts(ledger: Ledger, run_id: str, whole: PlannedTask) -> tuple[Operation, ...]:
+    """What the parts of a task did in a run; each has it in its own row."""
+    return tuple(
+        Operation(one["kind"], one["asset"], one["status"])
+        for one in ledger.operations(run_id)
+        if one["instance"].startswith(f"{whole.task}[")
     )
 
 
@@ -311,6 +337,7 @@ def _context(
         clean=lambda text: clean.redactor.clean(text),
         force=request.force,
         workers=None if handover.workers is None else Workers.inherited(handover.workers),
+        part=request.part,
     )
 
 

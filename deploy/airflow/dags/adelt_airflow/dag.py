@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from adelt.definition.model import Input, Task
 from adelt.errors import AdeltError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import Config
+from adelt.export.airflow_cosmos import chosen
 from adelt.export.airflow_graph import PLAN, Node, dag_ids, graph, schedules
 
 from . import tell
@@ -27,20 +29,22 @@ BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)  # of catching up, if the definitio
 _JSON = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 
 
-def build(definition: Definition, index: int, config: Config) -> DAG:
+def build(definition: Definition, index: int, config: Config, project: Path) -> DAG:
     """A DAG.
 
     Args:
         definition: The pipeline.
         index: Which of its schedules that start it.
         config: Settings of the deployment.
+        project: Folder of what is deployed.
     """
-    return _Builder(definition, index, config).dag()
+    return _Builder(definition, index, config, project).dag()
 
 
 class _Builder:
-    def __init__(self, definition: Definition, index: int, config: Config) -> None:
-        self._definition, self._config = definition, config
+    def __init__(self, definition: Definition, index: int, config: Config, project: Path) -> None:
+        self._definition, self._config, self._project = definition, config, project
+        self._by_model = chosen(config, definition)
         self._pipeline = definition.pipeline
         self._dag_id = dag_ids(self._pipeline)[index]
         found = schedules(self._pipeline)
@@ -120,12 +124,17 @@ class _Builder:
             case "items":
                 return self._items(node)
             case "task":
-                return self._task(node.id)
+                return self._task(node)
 
-    def _task(self, name: str) -> Any:
-        task_ = self._pipeline.tasks[name]
+    def _task(self, node: Node) -> Any:
+        name, task_ = node.id, self._pipeline.tasks[node.id]
         given = self._given.get(f"{name}-items", self._given[PLAN][name])
         common = self._common(name, task_)
+        if name in self._by_model:
+            from .models import models
+
+            before = [self._nodes[one] for one in node.upstream]
+            return models(self._definition, name, given, common, self._config, self._project, before)
         return sensor(name, task_, common, self._config) or runner(
             self._definition, name, given, common, self._config, self._twins
         )

@@ -28,7 +28,7 @@ def dags(project: Path) -> Iterator[DAG]:
     for path in definition.find_all(project):
         try:
             loaded = definition.load_checked_before(path, project)
-            found = [build(loaded, index, config) for index in _wanted(loaded, wanted)]
+            found = [build(loaded, index, config, project) for index in _wanted(loaded, wanted)]
         except Exception as error:  # whatever it is, the other pipelines are not to suffer from it
             logging.getLogger(__name__).exception("%s", path)
             found = [_broken(path, error)]
