@@ -18,8 +18,8 @@ _SHOWN = 3  # names in a message
 
 
 def list_words(select: str, exclude: str) -> list[str]:
-    """The words with which dbt names the nodes that it would build."""
-    words = ["ls", "--output", "json", "--output-keys", "unique_id"]
+    """The words with which dbt names, in its answer alone, the nodes that it would build."""
+    words = ["--quiet", "--log-level", "none", "ls", "--output", "json", "--output-keys", "unique_id"]
     for name, value in (("select", select), ("exclude", exclude)):
         if value:
             words += [f"--{name}", *value.split()]
@@ -27,9 +27,9 @@ def list_words(select: str, exclude: str) -> list[str]:
 
 
 def listed(answer: Sequence[str]) -> list[str]:
-    """The ids in dbt's answer to these words. Unit tests, and sources, are not built."""
+    """The ids in dbt's answer to these words, of all that is built or tested."""
     found = (str(json.loads(line)["unique_id"]) for line in answer)
-    return sorted(one for one in found if one.partition(".")[0] in (*_BUILT, "test"))
+    return sorted(one for one in found if one.partition(".")[0] in (*_BUILT, "test", "unit_test"))
 
 
 def make(definition: Definition, task: str, project: Path, scratch: Path) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def make(definition: Definition, task: str, project: Path, scratch: Path) -> dic
     folder = str(project / "dbt")
     places = ["--project-dir", folder, "--profiles-dir", folder, "--target", "local"]
     places += ["--target-path", str(scratch), "--log-path", str(scratch / "logs")]
-    words = [*list_words(action.select, action.exclude), *places, "--quiet", "--no-send-anonymous-usage-stats"]
-    result = dbtRunner(callbacks=[]).invoke(["--log-level", "none", *words])
+    words = [*list_words(action.select, action.exclude), *places, "--no-send-anonymous-usage-stats"]
+    result = dbtRunner().invoke(words)
     where = f"{definition.pipeline.name}.{task}"
     if not result.success:
         raise AdeltError(
@@ -61,10 +61,37 @@ def make(definition: Definition, task: str, project: Path, scratch: Path) -> dic
             where=where,
             fix=f"dbt parse --project-dir {folder} --profiles-dir {folder}",
         )
-    nodes = json.loads((scratch / "manifest.json").read_text("utf-8"))["nodes"]
-    kept = cut(nodes, listed(result.result), where)
-    made_for = {"task": where, "select": action.select, "exclude": action.exclude}
-    return {"metadata": {"project_name": "adelt"}, "adelt": made_for, "nodes": kept, "sources": {}, "exposures": {}}
+    manifest = json.loads((scratch / "manifest.json").read_text("utf-8"))
+    chosen = listed(result.result)
+    return {
+        "metadata": {"project_name": manifest["metadata"]["project_name"]},
+        "adelt": {"task": where, "select": action.select, "exclude": action.exclude},
+        "chosen": chosen,
+        "left_out": left_out(manifest, chosen),
+        "nodes": cut(manifest["nodes"], [one for one in chosen if one in manifest["nodes"]], where),
+        "sources": {},
+        "exposures": {},
+    }
+
+
+def left_out(manifest: Mapping[str, Any], chosen: Sequence[str]) -> list[str]:
+    """Tests that dbt would do of nodes that were chosen, without being chosen themselves: what to exclude from them.
+
+    Args:
+        manifest: Of dbt.
+        chosen: Ids.
+    """
+    tests = [one for one in manifest["nodes"].values() if one["resource_type"] == "test"]
+    units = list(manifest["unit_tests"].values())
+    whole = bool(units) and not any(one["unique_id"] in chosen for one in units)
+    return [
+        *(["resource_type:unit_test"] if whole else []),
+        *sorted(
+            one["name"]
+            for one in [*tests, *([] if whole else units)]
+            if one["unique_id"] not in chosen and not set(chosen).isdisjoint(one["depends_on"]["nodes"])
+        ),
+    ]
 
 
 def cut(nodes: Mapping[str, Mapping[str, Any]], chosen: Sequence[str], where: str) -> dict[str, Any]:
@@ -126,16 +153,20 @@ def check(graph: Path, there: Sequence[str], where: str) -> None:
         InputError: It has not, or cannot be read.
     """
     try:
-        known = set(json.loads(graph.read_text("utf-8"))["nodes"])
+        known = set(json.loads(graph.read_text("utf-8"))["chosen"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"no graph of dbt's nodes: {error}", where=str(graph), fix="deploy again") from None
     new, gone = sorted(set(there) - known), sorted(known - set(there))
     if new or gone:
-        said = [f"{_some(names)} {what}" for names, what in ((new, "would be left out"), (gone, "is gone")) if names]
+        said = [
+            f"{_some(names)} {what}"
+            for names, what in ((new, "would be left out"), (gone, "is gone"))
+            if names
+        ]
         raise InputError(
             f"the models are not those that the tasks were made from: {'; '.join(said)}",
             where=where,
-            fix="deploy/airflow/nodes.sh writes them again, with the models that the workers have",
+            fix="deploy again: deploy/airflow/nodes.py lists the models that the workers have",
         )
 
 

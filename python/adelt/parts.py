@@ -35,7 +35,9 @@ class Part:
         if self.graph:
             return "nodes"
         after = zip(self.words, self.words[1:], strict=False)
-        return " ".join([self.words[0], *(value.removeprefix("fqn:") for word, value in after if word == "--select")])
+        return " ".join(
+            [self.words[0], *(value.removeprefix("fqn:") for word, value in after if word == "--select")]
+        )
 
 
 def read(words: Sequence[str], graph: Path | None, last: bool) -> Part | None:
@@ -45,11 +47,15 @@ def read(words: Sequence[str], graph: Path | None, last: bool) -> Part | None:
         InputError: It names several, or something that is no part.
     """
     if (bool(words) + bool(graph) + last) > 1:
-        raise InputError("words for dbt, --dbt-nodes and --dbt-done exclude one another", fix="give one of them")
+        raise InputError(
+            "words for dbt, --dbt-nodes and --dbt-done exclude one another", fix="give one of them"
+        )
     if not words:
         return Part(graph=graph, last=last) if graph or last else None
     if words[0] not in _COMMANDS:
-        raise InputError(f"`{words[0]}` is no part of a dbt task", where="--", fix=f"one of {', '.join(_COMMANDS)}")
+        raise InputError(
+            f"`{words[0]}` is no part of a dbt task", where="--", fix=f"one of {', '.join(_COMMANDS)}"
+        )
     kept: list[str] = []
     folder: Path | None = None
     left = list(words)

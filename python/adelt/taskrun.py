@@ -113,7 +113,9 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     task = whole = _find(request, made, ledger)
     if request.part:
         if whole.kind != "dbt":
-            raise InputError(f"task `{whole.id}` has no parts", where=f"{request.definition.path}", fix="it is not dbt")
+            raise InputError(
+                f"task `{whole.id}` has no parts", where=f"{request.definition.path}", fix="it is not dbt"
+            )
         task = parts.planned(whole, request.part)
     ledger.ensure_run(_new_run(request, made))
     if here.warehouse.is_gone:
@@ -122,9 +124,13 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     if request.again and any(done.run_id == request.run_id for done in known):
         request = replace(request, force=True)
     # A part is done, too, if all of its task is.
-    claim: Claimed | Done | Held | None = None if request.force else _as_whole(ledger, task, whole, request.if_changed)
+    claim: Claimed | Done | Held | None = (
+        None if request.force else _as_whole(ledger, task, whole, request.if_changed)
+    )
     claim = claim or ledger.claim_task(
-        new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
+        new_task(made, task, request.run_id),
+        force=request.force or bool(request.part and request.part.graph),  # the models may have changed since
+        if_changed=request.if_changed,
     )
     if not isinstance(claim, Claimed):
         ledger.settle_run(request.run_id)

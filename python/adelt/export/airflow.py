@@ -50,7 +50,9 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _where(self) -> "Config":
         if self.cosmos and self.runner != "bash":
-            raise PydanticCustomError("cosmos", "`cosmos` needs `runner: bash`, it does not start pods of adelt")
+            raise PydanticCustomError(
+                "cosmos", "`cosmos` needs `runner: bash`, it does not start pods of adelt"
+            )
         return self
 
 

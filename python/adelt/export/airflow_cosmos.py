@@ -32,7 +32,10 @@ def chosen(config: Config, definition: Definition) -> list[str]:
 def unknown(config: Config, definitions: list[Definition]) -> list[str]:
     """Settings that name no dbt task of any pipeline."""
     names = [
-        f"{one.pipeline.name}.{name}" for one in definitions for name, task in one.pipeline.tasks.items() if task.dbt
+        f"{one.pipeline.name}.{name}"
+        for one in definitions
+        for name, task in one.pipeline.tasks.items()
+        if task.dbt
     ]
     return [pattern for pattern in config.cosmos if not any(fnmatchcase(name, pattern) for name in names)]
 
@@ -74,8 +77,8 @@ def file_of(project: Path, definition: Definition, name: str) -> Path:
     return project / NODES / f"{definition.pipeline.name}.{name}.json"
 
 
-def nodes(project: Path, definition: Definition, name: str) -> Path:
-    """The file with the nodes of a task, made for the selection that the task has.
+def nodes(project: Path, definition: Definition, name: str) -> tuple[Path, list[str]]:
+    """The file with the nodes of a task, made for the selection that the task has; and the tests of them to leave out.
 
     Args:
         project: Folder of the project, or of what is deployed of it.
@@ -89,11 +92,16 @@ def nodes(project: Path, definition: Definition, name: str) -> Path:
     path = file_of(project, definition, name)
     action = definition.pipeline.tasks[name].dbt
     assert action
-    wanted = {"task": f"{definition.pipeline.name}.{name}", "select": action.select, "exclude": action.exclude}
+    wanted = {
+        "task": f"{definition.pipeline.name}.{name}",
+        "select": action.select,
+        "exclude": action.exclude,
+    }
     try:
-        made_for = json.loads(path.read_text("utf-8"))["adelt"]
+        read = json.loads(path.read_text("utf-8"))
+        made_for, left_out = read["adelt"], list(read["left_out"])
     except (OSError, ValueError, KeyError, TypeError):
-        made_for = None
+        made_for, left_out = None, []
     if made_for != wanted:
         what = "was made for another selection" if made_for else "is missing"
         raise InputError(
@@ -101,7 +109,7 @@ def nodes(project: Path, definition: Definition, name: str) -> Path:
             where=str(path),
             fix="deploy again, or run deploy/airflow/nodes.py in adelt's environment",
         )
-    return path
+    return path, left_out
 
 
 def part(definition: Definition, name: str, config: Config) -> str:

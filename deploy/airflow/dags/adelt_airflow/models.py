@@ -47,7 +47,7 @@ def models(
     Raises:
         InputError: The task cannot be done so, or its list of models or Cosmos is missing.
     """
-    path = by_model.nodes(project, definition, name)
+    path, left_out = by_model.nodes(project, definition, name)
     script = AGAIN + run.script(definition, name, config.command)
     bash = {**common, "env": given, "append_env": True, "skip_on_exit_code": []}
     alias = AssetAlias(f"adelt/{definition.pipeline.name}.{name}")
@@ -56,13 +56,15 @@ def models(
         **{**bash, "task_id": f"{name}-nodes", "doc_md": "Sees that the models are those of the DAG."},
         bash_command=f"{script} --dbt-nodes {shlex.quote(str(path))}",
     )
-    group = _group(definition, name, common, config, path)
+    group = _group(definition, name, common, config, path, left_out)
     last = AdeltBashOperator(**bash, bash_command=f"{script} --dbt-done", outlets=[alias])
     list(upstream) >> first >> group >> last
     return last
 
 
-def _group(definition: Definition, name: str, common: dict[str, Any], config: Config, path: Path) -> Any:
+def _group(
+    definition: Definition, name: str, common: dict[str, Any], config: Config, path: Path, left_out: list[str]
+) -> Any:
     try:  # late: a second, for those who want it
         from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
         from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
@@ -72,8 +74,6 @@ def _group(definition: Definition, name: str, common: dict[str, Any], config: Co
             where="deploy/airflow/config.yml: cosmos",
             fix="install deploy/airflow/requirements-cosmos.txt into Airflow's environment",
         ) from error
-    action = definition.pipeline.tasks[name].dbt
-    assert action
     arguments = {key: value for key, value in common.items() if key not in ("task_id", "doc_md")}
     return DbtTaskGroup(
         group_id=f"{name}-models",
@@ -97,7 +97,7 @@ def _group(definition: Definition, name: str, common: dict[str, Any], config: Co
         operator_args={
             **arguments,
             "dbt_cmd_global_flags": ["-c", by_model.part(definition, name, config), "dbt"],
-            "exclude": action.exclude or None,
+            "exclude": " ".join(left_out) or None,
             "interceptors": [_variables(definition, name)],
             "callback": hopeless,
             "skip_exit_code": None,
