@@ -64,9 +64,25 @@ def pods(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def probed(airflow, broken, pods):
+def by_model(tmp_path_factory):
+    """Two dbt tasks that Cosmos is to do, one without a list of models, in an Airflow without Cosmos."""
+    folder = tmp_path_factory.mktemp("by_model")
+    (folder / "pipelines").mkdir()
+    for name in ("listed", "unlisted", "plain"):
+        text = f"{{version: 1, name: {name}, tasks: {{before: {{run: x}}, build: {{needs: [before], dbt: {{}}}}}}}}"
+        (folder / "pipelines" / f"{name}.yml").write_text(text)
+    (folder / "deploy/airflow/nodes").mkdir(parents=True)
+    (folder / "deploy/airflow/config.yml").write_text("cosmos: ['*listed.build']\n")
+    made_for = {"task": "listed.build", "select": "", "exclude": ""}
+    listed = {"adelt": made_for, "chosen": [], "left_out": [], "nodes": {}}
+    (folder / "deploy/airflow/nodes/listed.build.json").write_text(json.dumps(listed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def probed(airflow, broken, pods, by_model):
     """What Airflow reads from each project: one process for all."""
-    folders = {"project": ROOT, "golden": GOLDEN, "broken": broken, "pods": pods}
+    folders = {"project": ROOT, "golden": GOLDEN, "broken": broken, "pods": pods, "by_model": by_model}
     return dict(zip(folders, airflow.probe(*folders.values()), strict=True))
 
 
@@ -209,6 +225,21 @@ def test_a_broken_pipeline_says_so_and_takes_no_other_with_it(probed):
         assert text in found[name]["doc"]
         assert f"pipelines/{name}.yml:" in found[name]["doc"]
         assert list(found[name]["tasks"]) == [PLAN]
+
+
+def test_what_only_cosmos_could_do_says_what_is_missing_and_takes_no_other_with_it(probed):
+    """With Cosmos: tests/integration/test_airflow_cosmos.py."""
+    found = dags(probed["by_model"])
+    assert {name: "broken" in one["tags"] for name, one in found.items()} == {
+        "listed": True,
+        "unlisted": True,
+        "plain": False,
+    }
+    assert "install deploy/airflow/requirements-cosmos.txt" in found["listed"]["doc"]
+    assert "run deploy/airflow/nodes.py" in found["unlisted"]["doc"]
+    assert [list(found[name]["tasks"]) for name in ("listed", "unlisted")] == [[PLAN], [PLAN]]
+    assert contracted(found["plain"]) == {"before": (), "build": ("before",)}
+    assert "cosmos" not in probed["project"]["imported"]
 
 
 OUTCOMES = """

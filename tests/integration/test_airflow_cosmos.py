@@ -101,7 +101,7 @@ def test_a_task_is_a_group_between_what_it_needs_and_what_needs_it(airflow, smal
     assert tasks["build"]["outlets"] == ["adelt/small.build"]
     for one in [*models.values(), tasks["build-nodes"], tasks["build"]]:
         assert (one["retries"], one["delay"], one["timeout"]) == (2, 1.0, 600.0)
-        assert one["rule"].endswith("all_success")
+        assert one["rule"].lower().endswith("all_success")
 
 
 def test_it_builds_what_one_build_does_and_the_history_has_every_model(airflow, small, ended):

@@ -73,6 +73,7 @@ class _Builder:
             default_args={"owner": self._config.owner},
             on_failure_callback=tell.notifiers(pipeline.on_failure, "FAILED") or None,
             on_success_callback=tell.notifiers(pipeline.on_success, "SUCCEEDED") or None,
+            auto_register=False,  # or Airflow would take one that broke half-way, instead of the one that says so
             **more,
         ) as dag:
             for node in graph(self._pipeline):
