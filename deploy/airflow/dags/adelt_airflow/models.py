@@ -101,6 +101,7 @@ def _group(
             "interceptors": [_variables(definition, name)],
             "callback": hopeless,
             "skip_exit_code": None,
+            "cancel_query_on_kill": False,  # SIGTERM instead of SIGINT: adelt ends dbt, as it does everywhere
         },
     )
 
