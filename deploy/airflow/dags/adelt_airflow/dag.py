@@ -59,25 +59,25 @@ class _Builder:
     def dag(self) -> DAG:
         pipeline, schedule = self._pipeline, self._schedule
         begins = pipeline.interval.start
-        more = {} if self._config.paused is None else {"is_paused_upon_creation": self._config.paused}
-        with (
-            DAG(
-                dag_id=self._dag_id,
-                description=" ".join(pipeline.description.split()) or None,
-                doc_md=self._documentation(),
-                tags=["adelt", *pipeline.tags],
-                schedule=CronDataIntervalTimetable(schedule.cron, schedule.timezone) if schedule else None,
-                start_date=datetime.combine(begins, time(), self._zone) if begins else BEGINNING,
-                catchup=schedule.catchup if schedule else False,
-                max_active_runs=pipeline.concurrency.runs,
-                max_active_tasks=pipeline.concurrency.tasks,
-                default_args={"owner": self._config.owner},
-                on_failure_callback=tell.notifiers(pipeline.on_failure, "FAILED") or None,
-                on_success_callback=tell.notifiers(pipeline.on_success, "SUCCEEDED") or None,
-                auto_register=False,  # or Airflow would take one that broke half-way, instead of the one that says so
-                **more,
-            ) as dag
-        ):
+        # Registered by itself, one that breaks half-way could take the place of the one that says why.
+        more: dict[str, Any] = {"auto_register": False}
+        if self._config.paused is not None:
+            more["is_paused_upon_creation"] = self._config.paused
+        with DAG(
+            dag_id=self._dag_id,
+            description=" ".join(pipeline.description.split()) or None,
+            doc_md=self._documentation(),
+            tags=["adelt", *pipeline.tags],
+            schedule=CronDataIntervalTimetable(schedule.cron, schedule.timezone) if schedule else None,
+            start_date=datetime.combine(begins, time(), self._zone) if begins else BEGINNING,
+            catchup=schedule.catchup if schedule else False,
+            max_active_runs=pipeline.concurrency.runs,
+            max_active_tasks=pipeline.concurrency.tasks,
+            default_args={"owner": self._config.owner},
+            on_failure_callback=tell.notifiers(pipeline.on_failure, "FAILED") or None,
+            on_success_callback=tell.notifiers(pipeline.on_success, "SUCCEEDED") or None,
+            **more,
+        ) as dag:
             for node in graph(self._pipeline):
                 self._nodes[node.id] = made = self._node(node)
                 # As `set_upstream` does, which compares the DAGs of both each time.
