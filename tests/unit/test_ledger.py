@@ -251,3 +251,18 @@ def test_processes_that_begin_at_once_share_a_new_ledger(tmp_path):
         assert [told.get(timeout=30) for _ in processes] == [""] * 8
         for process in processes:
             process.join()
+
+
+def test_a_ledger_that_is_kept_open_is_not_tidied_up_after_every_transaction(ledger, tmp_path):
+    journal = tmp_path / "ledger.sqlite-wal"
+    with ledger.kept_open():
+        ledger.note_run("run-1", "hello")
+        assert journal.stat().st_size
+    assert not journal.exists()
+
+
+def test_what_is_done_of_many(ledger):
+    for key in ("a", "b"):
+        claim = ledger.claim_task(replace(TASK, key=key, instance=key))
+        ledger.finish_task(claim.id, "SUCCEEDED" if key == "a" else "FAILED", 0, outputs={"x": key})
+    assert {key: done.outputs for key, done in ledger.all_done(["a", "b", "c"]).items()} == {"a": {"x": "a"}}
