@@ -197,7 +197,7 @@ def test_the_marts_are_those_of_a_local_run(airflow, tmp_path):
     with adelt_sandbox.running(state_dir=tmp_path / "sandbox", report_seconds=0.1) as sandbox:
         sandbox.set_clock("2026-01-29T06:30:00Z")
         patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
-        for pipeline in ("dv360_reports", "cm360"):
+        for pipeline in ("dv360_entities", "dv360_reports", "cm360"):
             adelt("run", pipeline, "--interval", DAY, env={**sandbox.env, **patience, **env("ours", ROOT)})
     shutil.copy(tmp_path / "ours.duckdb", tmp_path / "theirs.duckdb")
 
