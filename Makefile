@@ -39,7 +39,7 @@ airflow-versions: setup  ## the DAGs on Airflow 2.11, 3.1 and 3.2 too (two minut
 airflow-week: setup  ## seven days of daily through Airflow, and locally: the same warehouse (ten minutes)
 	@$(BIN)/python -m pytest -m airflow_week tests/integration
 
-airflow-cosmos: setup  ## dbt model by model with Cosmos: the same marts (five minutes)
+airflow-cosmos: setup  ## dbt model by model with Cosmos: the same marts (ten minutes)
 	@$(BIN)/python -m pytest -m airflow_cosmos tests/integration
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look

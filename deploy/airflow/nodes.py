@@ -54,4 +54,5 @@ if __name__ == "__main__":
     try:
         main(*(Path(one) for one in sys.argv[1:2]))
     except AdeltError as error:
-        sys.exit(f"error {error}")
+        print(f"error {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -169,7 +169,7 @@ def test_what_cosmos_cannot_do_or_is_not_there_breaks_its_own_dag_alone(airflow,
     assert {dag["id"]: "broken" in dag["tags"] for dag in found["dags"]} == {"other": False, "small": True}
     assert "run deploy/airflow/nodes.py" in found["dags"][1]["doc"]
     (folder / "deploy/airflow/config.yml").write_text("cosmos: ['small.built']\n")
-    assert "`small.built` is no dbt task" in list_models(folder, code=1)
+    assert "`small.built` is no dbt task" in list_models(folder, code=2)
 
 
 MARTS = """
