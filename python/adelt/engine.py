@@ -194,7 +194,8 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         outcome.message, outcome.states,
     )  # fmt: skip
     _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
-    _alert(here, ledger, request.definition.pipeline, result, listeners)
+    if request.backfill is None:  # which tells once, when it is over
+        _alert(here, ledger, request.definition.pipeline, result, listeners)
     return result
 
 

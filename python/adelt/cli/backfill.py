@@ -344,6 +344,9 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
 @contextmanager
 def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]]:
     """A bar with the time that is left on a terminal, a line for each chunk elsewhere."""
+    from adelt.cli.terminal import line
+    from adelt.run.events import RunTold
+
     if quiet:
         yield (lambda _: None), (lambda _: None)
         return
@@ -354,7 +357,11 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
             done[ended.status] += 1
             print(f"{done.total()}/{total}  {_ended_line(ended)}", file=sys.stderr, flush=True)
 
-        yield (lambda _: None), on_end
+        def on_event(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                print(line(event), file=sys.stderr, flush=True)
+
+        yield on_event, on_end
         return
     from rich.console import Console
     from rich.progress import (
@@ -375,6 +382,8 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
         failures = 0
 
         def live(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                progress.console.print(line(event), markup=False, highlight=False)
             task = getattr(event, "task", "")
             progress.update(bar, description=f"{event.pipeline}.{task}" if task else event.pipeline)
 
