@@ -1,0 +1,258 @@
+"""Sixty days of all sources, killed five times at random and resumed each time: every cell equals the oracle's, and nothing
+that had succeeded was done again. `make backfill-story`; it is no part of `make test`.
+
+The moments are drawn from a seed that is printed: five parts of the work, one moment in each. Where the work stands is read from
+the ledger, so the moments are the same on a fast machine and on a slow one.
+
+    ADELT_STORY_SEED=7     the moments of an earlier run
+    ADELT_STORY_DAYS=12    fewer days, while one develops
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from oracle import LOOKBACK, differences, warehouse_rows
+
+import adelt_sandbox
+from adelt_sources.catalog import catalog
+
+pytestmark = pytest.mark.backfill_story
+
+ROOT = Path(__file__).parents[2]
+ADELT = str(Path(sys.executable).with_name("adelt"))
+SEED = int(os.environ.get("ADELT_STORY_SEED") or random.randrange(100_000))
+FIRST = date(2024, 2, 5)  # a Monday; 29 February, two ends of months, and clocks that change on 10 and 31 March
+LAST = FIRST + timedelta(days=int(os.environ.get("ADELT_STORY_DAYS") or 60) - 1)
+NOW = f"{LAST + timedelta(days=1)}T06:00:00Z"
+KILLS = 5
+GONE_SECONDS = 15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
+
+# The history of DV360's entities is in the archive: one snapshot of today is enough. CM360 has no archive; its entities of today
+# come with each week of reports.
+CONFIG = """\
+parallel: 2
+pipelines:
+  - {{pipeline: erf_archive, from: {first}, to: {last}, chunk: week, inputs: {{partners: [{partners}]}}}}
+  - {{pipeline: dv360_entities, from: {last}, to: {last}}}
+  - {{pipeline: daily, from: {first}, to: {last}, chunk: week, select: [dv360_reports, cm360, transform]}}
+"""
+
+REPORTS = ["raw_dv360.report_standard", "raw_cm360.report_standard"]
+ENTITIES = [spec.qualified for source in ("dv360", "cm360", "dv360_erf") for spec in catalog(source).values()]
+MARTS = [
+    f"marts_ads.{name}"
+    for name in (
+        *("dim_partner", "dim_advertiser", "dim_campaign", "dim_insertion_order", "dim_line_item"),
+        *("dim_creative", "dim_placement", "dim_site", "fct_delivery_daily", "rec_dv360_cm360"),
+    )
+]
+
+
+def tell(text: str) -> None:
+    """Say how far the story is; pytest shows it with `-s`, and when something fails."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Killed:
+    """One kill, and what it met.
+
+    Attributes:
+        tasks: Task runs that had begun and not ended.
+        chunks: Numbers of the chunks that were at work.
+        processes: How many processes there were.
+        gone_after: Seconds until all of them were gone.
+    """
+
+    tasks: set[str]
+    chunks: set[int]
+    processes: int
+    gone_after: float | None = None
+
+
+@dataclass
+class Story:
+    """A warehouse, a sandbox, and a backfill that is killed again and again."""
+
+    folder: Path
+    sandbox: adelt_sandbox.Running
+    kills: list[Killed] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home, self.warehouse = self.folder / "home", self.folder / "warehouse.duckdb"
+        self.config = self.folder / "sixty-days.yml"
+        self.env = {
+            **os.environ,
+            **self.sandbox.env,
+            "ADELT_HOME": str(self.home),
+            "ADELT_WAREHOUSE": str(self.warehouse),
+            "ADELT_POLL_MIN": "0.05",
+            "ADELT_POLL_MAX": "0.5",
+            "ADELT_RETRY_MIN": "0.05",
+        }
+        self._truths: dict[tuple, list[dict]] = {}
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """Start `adelt backfill`, in a process group of its own."""
+        return subprocess.Popen(
+            [ADELT, "backfill", *words], cwd=ROOT, env=self.env, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def backfill(self, *words: str) -> str:
+        """What `adelt backfill` says, which must end well."""
+        process = self.start(*words)
+        said = process.communicate()[0]
+        assert process.returncode == 0, f"{words}: {process.returncode}\n{said}"
+        return said
+
+    def ask(self, sql: str, *values: object) -> list[tuple]:
+        """Ask the ledger."""
+        ledger = self.home / "ledger.sqlite"
+        if not ledger.exists():
+            return []
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=60) as con:
+            return con.execute(sql, values).fetchall()
+
+    def loads(self) -> int:
+        """How many loads have succeeded."""
+        return self.ask("SELECT count(*) FROM task_run WHERE kind = 'ingest' AND status = 'SUCCEEDED'")[0][0]
+
+    def dbt_is_at_work(self) -> bool:
+        """Whether dbt builds the models."""
+        return bool(self.ask("SELECT 1 FROM task_run WHERE kind = 'dbt' AND status = 'RUNNING'"))
+
+    def wait(self, process: subprocess.Popen, reached, what: str) -> None:
+        """Wait until the work has come that far."""
+        deadline = time.monotonic() + 1800
+        while not reached():
+            assert process.poll() is None, f"ended before {what}: {process.communicate()[0]}"
+            assert time.monotonic() < deadline, f"no {what} after half an hour"
+            time.sleep(0.02)
+
+    def kill(self, process: subprocess.Popen) -> set[tuple[int, str]]:
+        """Kill the command's process group at once; the processes there were."""
+        alive = living(str(self.home))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        tasks = {row[0] for row in self.ask("SELECT id FROM task_run WHERE status = 'RUNNING'")}
+        chunks = {row[0] for row in self.ask("SELECT number FROM backfill_chunk WHERE status = 'RUNNING'")}
+        self.kills.append(Killed(tasks, chunks, len(alive)))
+        return alive
+
+    def bury(self, dead: set[tuple[int, str]]) -> None:
+        """Wait until the processes of a killed command are gone, and note how long that took."""
+        begun = time.monotonic()
+        while left := dead & living(str(self.home)):
+            assert time.monotonic() - begun < GONE_SECONDS, f"still running: {described(left)}"
+            time.sleep(0.05)
+        self.kills[-1].gone_after = time.monotonic() - begun
+
+    def truth(self, table: str) -> list[dict]:
+        """What a perfect warehouse holds."""
+        weeks = [LAST, *(day for day in days() if day.weekday() == 6)]
+        seen = {"dv360": [LAST], "cm360": sorted(set(weeks))}  # days that snapshots are kept under
+        if table.startswith("raw_"):
+            return self._truth(table, seen.get(table[4:].partition(".")[0], []))
+        both = {platform: self._truth(table, snapshots) for platform, snapshots in seen.items()}
+        if table in ("marts_ads.dim_placement", "marts_ads.dim_site"):
+            return both["cm360"]
+        if "platform" not in both["dv360"][0]:
+            return both["dv360"]
+        return [row for platform, rows in both.items() for row in rows if row["platform"] == platform]
+
+    def _truth(self, table: str, snapshots: list[date]) -> list[dict]:
+        return self.sandbox.truth(
+            table,
+            as_of=NOW,
+            start=FIRST - LOOKBACK,
+            end=LAST + timedelta(days=1),
+            observed=[f"{day}@{NOW}" for day in snapshots],
+            erf=[str(day) for day in days()],
+        )["rows"]
+
+
+def days() -> list[date]:
+    """The days of the story."""
+    return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
+
+
+def living(mark: str) -> set[tuple[int, str]]:
+    """Processes that were begun with a text in their environment, as (id, start time); zombies are none."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() not in (folder / "environ").read_bytes():
+                continue
+            state, *fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # gone, or another user's
+            continue
+        if state != "Z":
+            found.add((int(folder.name), fields[18]))
+    return found
+
+
+def described(processes: set[tuple[int, str]]) -> list[str]:
+    """Command lines of processes."""
+    return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """The whole backfill, killed five times."""
+    folder = tmp_path_factory.mktemp("story")
+    drawn = random.Random(SEED)
+    with adelt_sandbox.running(
+        state_dir=folder / "sandbox", report_seconds=0.1, options=["--erf-until", str(LAST)]
+    ) as sandbox:
+        sandbox.set_clock(NOW)
+        story = Story(folder, sandbox)
+        partners = ", ".join(sandbox.request("GET", "/sandbox/health")["partner_ids"])
+        story.config.write_text(CONFIG.format(first=FIRST, last=LAST, partners=partners))
+        planned = json.loads(story.backfill("--config", str(story.config), "--dry-run", "--json"))
+        loads = sum(one["tasks"] for one in planned["estimates"]) - 1  # one is dbt
+        tell(f"\nseed {SEED}: {FIRST} to {LAST}, {len(planned['chunks'])} chunks, {loads} loads and dbt")
+        begun = time.monotonic()
+        process = story.start("--config", str(story.config))
+        for number in range(KILLS):
+            if number < KILLS - 1:
+                wanted = int(loads * (number + drawn.random()) / (KILLS - 1))
+                story.wait(process, lambda wanted=wanted: story.loads() > wanted, f"{wanted} loads")
+                time.sleep(drawn.uniform(0, 0.5))
+            else:
+                story.wait(process, story.dbt_is_at_work, "dbt")
+                time.sleep(drawn.uniform(0, 8))
+            done = story.loads()
+            killed = story.kill(process)
+            process = story.start("--resume", "last")  # at once, while what was killed may still be dying
+            story.bury(killed)
+            one = story.kills[-1]
+            tell(
+                f"kill {number + 1} after {time.monotonic() - begun:.0f} s, {done} of {loads} loads: {one.processes} processes"
+                f" gone after {one.gone_after:.1f} s; {len(one.tasks)} tasks of chunks {sorted(one.chunks)} were at work"
+            )
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        tell(f"resumed to the end after {time.monotonic() - begun:.0f} s")
+        tell(story.backfill("--status", "last"))
+        yield story
+
+
+@pytest.mark.timeout(3600)  # the story is told while the first of these waits
+@pytest.mark.parametrize("table", REPORTS + ENTITIES + MARTS)
+def test_tables_equal_the_oracle(story, table):
+    rows = warehouse_rows(story.warehouse, table)
+    assert differences(rows, story.truth(table)) == []
+    assert rows
