@@ -11,15 +11,14 @@ the ledger, so the moments are the same on a fast machine and on a slow one.
 import json
 import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,20 +32,24 @@ pytestmark = pytest.mark.backfill_story
 ROOT = Path(__file__).parents[2]
 ADELT = str(Path(sys.executable).with_name("adelt"))
 SEED = int(os.environ.get("ADELT_STORY_SEED") or random.randrange(100_000))
-FIRST = date(2024, 2, 5)  # a Monday; 29 February, two ends of months, and clocks that change on 10 and 31 March
+FIRST = date(
+    2024, 2, 5
+)  # a Monday; 29 February, two ends of months, and clocks that change on 10 and 31 March
 LAST = FIRST + timedelta(days=int(os.environ.get("ADELT_STORY_DAYS") or 60) - 1)
 NOW = f"{LAST + timedelta(days=1)}T06:00:00Z"
 KILLS = 5
-GONE_SECONDS = 15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
+GONE_SECONDS = (
+    15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
+)
 
 # The history of DV360's entities is in the archive: one snapshot of today is enough. CM360 has no archive; its entities of today
 # come with each week of reports.
 CONFIG = """\
 parallel: 2
 pipelines:
-  - {{pipeline: erf_archive, from: {first}, to: {last}, chunk: week, inputs: {{partners: [{partners}]}}}}
   - {{pipeline: dv360_entities, from: {last}, to: {last}}}
   - {{pipeline: daily, from: {first}, to: {last}, chunk: week, select: [dv360_reports, cm360, transform]}}
+  - {{pipeline: erf_archive, from: {first}, to: {last}, chunk: week, inputs: {{partners: [{partners}]}}}}
 """
 
 REPORTS = ["raw_dv360.report_standard", "raw_cm360.report_standard"]
@@ -70,13 +73,13 @@ class Killed:
     """One kill, and what it met.
 
     Attributes:
-        tasks: Task runs that had begun and not ended.
+        at: When, as the ledger writes it.
         chunks: Numbers of the chunks that were at work.
         processes: How many processes there were.
         gone_after: Seconds until all of them were gone.
     """
 
-    tasks: set[str]
+    at: str
     chunks: set[int]
     processes: int
     gone_after: float | None = None
@@ -145,11 +148,11 @@ class Story:
     def kill(self, process: subprocess.Popen) -> set[tuple[int, str]]:
         """Kill the command's process group at once; the processes there were."""
         alive = living(str(self.home))
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        tasks = {row[0] for row in self.ask("SELECT id FROM task_run WHERE status = 'RUNNING'")}
         chunks = {row[0] for row in self.ask("SELECT number FROM backfill_chunk WHERE status = 'RUNNING'")}
-        self.kills.append(Killed(tasks, chunks, len(alive)))
+        self.kills.append(Killed(at, chunks, len(alive)))
         return alive
 
     def bury(self, dead: set[tuple[int, str]]) -> None:
@@ -172,6 +175,21 @@ class Story:
         if "platform" not in both["dv360"][0]:
             return both["dv360"]
         return [row for platform, rows in both.items() for row in rows if row["platform"] == platform]
+
+    def at_work(self, kill: Killed) -> set[str]:
+        """Task runs of the killed command that ended after the kill. Those of the next command are in later runs."""
+        sql = (
+            "SELECT t.id FROM task_run t JOIN pipeline_run p ON p.id = t.run_id"
+            " WHERE t.attempt > 0 AND p.created_at <= ?1 AND coalesce(t.completed_at, ?1) >= ?1"
+        )
+        return {row[0] for row in self.ask(sql, kill.at)}
+
+    def tries(self) -> dict[str, list[tuple[str, str]]]:
+        """Key of a task to the times it was begun, in order, as (id, status)."""
+        found = defaultdict(list)
+        for key, *began in self.ask("SELECT key, id, status FROM task_run WHERE attempt > 0 ORDER BY id"):
+            found[key].append(tuple(began))
+        return found
 
     def _truth(self, table: str, snapshots: list[date]) -> list[dict]:
         return self.sandbox.truth(
@@ -241,12 +259,11 @@ def story(tmp_path_factory):
             one = story.kills[-1]
             tell(
                 f"kill {number + 1} after {time.monotonic() - begun:.0f} s, {done} of {loads} loads: {one.processes} processes"
-                f" gone after {one.gone_after:.1f} s; {len(one.tasks)} tasks of chunks {sorted(one.chunks)} were at work"
+                f" gone after {one.gone_after:.1f} s; {len(story.at_work(one))} tasks of chunks {sorted(one.chunks)} were at work"
             )
         said = process.communicate()[0]
         assert process.returncode == 0, said
-        tell(f"resumed to the end after {time.monotonic() - begun:.0f} s")
-        tell(story.backfill("--status", "last"))
+        tell(f"resumed to the end after {time.monotonic() - begun:.0f} s\n\n{said}")
         yield story
 
 
@@ -256,3 +273,68 @@ def test_tables_equal_the_oracle(story, table):
     rows = warehouse_rows(story.warehouse, table)
     assert differences(rows, story.truth(table)) == []
     assert rows
+
+
+def test_every_day_has_its_reports(story):
+    every = {FIRST - LOOKBACK + timedelta(days=number) for number in range(len(days()) + LOOKBACK.days)}
+    for table in REPORTS:
+        assert {row["date"] for row in warehouse_rows(story.warehouse, table)} == every
+
+
+def test_nothing_that_had_succeeded_was_done_again(story):
+    for key, tries in story.tries().items():
+        assert [status for _, status in tries].index("SUCCEEDED") == len(tries) - 1, (key, tries)
+
+
+def test_only_what_was_at_work_at_a_kill_was_begun_again(story):
+    cut_off = {began for tries in story.tries().values() for began, _ in tries[:-1]}
+    assert cut_off <= {task for kill in story.kills for task in story.at_work(kill)}
+    assert cut_off, "no kill met a task; the story proves nothing"
+    again = Counter(number for kill in story.kills for number in kill.chunks)
+    assert dict(story.ask("SELECT number, tries - 1 FROM backfill_chunk WHERE tries > 1")) == again
+
+
+def test_google_was_asked_for_no_report_twice_without_need(story):
+    """The sandbox's own count. DV360: a query is made and run; CM360: a report is made and run, for each of two accounts."""
+    asked = Counter()
+    for one in story.sandbox.stats()["by_method"]:
+        asked[one["api"]] += one["count"] if one["method"] == "POST" else 0
+    for api, pipeline, posts in (("doubleclickbidmanager", "dv360_reports", 2), ("dfareporting", "cm360", 4)):
+        ends = dict(
+            story.ask(
+                "SELECT status = 'SUCCEEDED', count(*) FROM task_run WHERE pipeline = ? AND attempt > 0 AND kind = 'ingest'"
+                " AND (pipeline = 'dv360_reports' OR task = 'reports') GROUP BY 1",
+                pipeline,
+            )
+        )
+        assert posts * ends[True] <= asked[api] <= posts * (ends[True] + ends.get(False, 0)), (api, ends)
+
+
+def test_the_report_says_so(story):
+    said = story.backfill("--status", "last")
+    tries = story.tries()
+    assert "SUCCEEDED" in said.splitlines()[0]
+    again = sum(len(each) > 1 for each in tries.values())
+    begun = sum(map(len, tries.values()))
+    assert said.splitlines()[1] == (
+        f"{len(tries)} tasks, begun {begun} times: {again} more than once, none after it had succeeded"
+    )
+    shown = dict(story.ask("SELECT number, tries FROM backfill_chunk WHERE tries > 1"))
+    rows = [line.split("\t") for line in said.splitlines()[3:]]
+    assert {int(row[0]): int(row[5]) for row in rows} == shown
+
+
+def test_nothing_of_a_killed_command_goes_on(story):
+    assert all(kill.processes > 1 for kill in story.kills), "only the command itself was found"
+    assert all(kill.gone_after is not None for kill in story.kills)
+    assert described(living(str(story.home))) == []
+    for table in ("pipeline_run", "task_run", "backfill"):
+        assert story.ask(f"SELECT id FROM {table} WHERE status = 'RUNNING'") == []
+
+
+def test_done_again_it_asks_for_nothing(story):
+    """Another backfill of the same days finds every task done."""
+    before, tries = story.sandbox.stats()["by_api"], story.tries()
+    story.backfill("--config", str(story.config))
+    assert story.sandbox.stats()["by_api"] == {**before, "sandbox": before["sandbox"] + 1}
+    assert story.tries() == tries

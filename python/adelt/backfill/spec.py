@@ -36,7 +36,7 @@ class Spec(_Strict):
     parallel: int = Field(1, ge=1, le=64, description="Chunks at a time.")
     transform: Literal["end", "chunk"] = Field(
         "end",
-        description="Whether dbt runs once when all chunks of a pipeline are loaded, or in every chunk.",
+        description="Whether dbt runs once when every chunk of every pipeline is loaded, or in every chunk.",
     )
 
 

@@ -50,6 +50,23 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What the runs of a backfill, and those they started, have done here.
+
+    Attributes:
+        tasks: Tasks that were begun.
+        tries: How often, all together.
+        begun_again: Tasks that were begun more than once.
+        done_again: Tasks that were begun once more after they had succeeded.
+    """
+
+    tasks: int
+    tries: int
+    begun_again: int
+    done_again: int
+
+
+@dataclass(frozen=True)
 class Backfill:
     """A backfill as it was recorded.
 
@@ -184,6 +201,21 @@ class Backfills:
                 "UPDATE backfill SET status = ?, message = ?, completed_at = ? WHERE id = ?",
                 (status, message, self._ledger.now(), backfill_id),
             )
+
+    def work(self, backfill_id: str) -> Work:
+        """How often the tasks of a backfill were begun."""
+        with self._ledger.connection() as con:
+            row = con.execute(
+                "WITH RECURSIVE run (id) AS (SELECT id FROM pipeline_run WHERE backfill_id = ?"
+                " UNION SELECT p.id FROM run JOIN pipeline_run p ON p.parent_run_id = run.id),"
+                " task AS (SELECT count(*) AS tries, max(t.id) AS last,"
+                " min(CASE WHEN t.status = 'SUCCEEDED' AND NOT t.forgotten THEN t.id END) AS success"
+                " FROM run JOIN task_run t ON t.run_id = run.id WHERE t.attempt > 0 GROUP BY t.key)"
+                " SELECT count(*), coalesce(sum(tries), 0), coalesce(sum(tries > 1), 0),"
+                " coalesce(sum(last > success), 0) FROM task",
+                (backfill_id,),
+            ).fetchone()
+        return Work(*row)
 
     def find(self, text: str) -> list[Backfill]:
         """Backfills whose id begins or ends with a text, oldest first; `last` is the newest one."""
