@@ -8,6 +8,7 @@ the ledger, so the moments are the same on a fast machine and on a slow one.
     ADELT_STORY_DAYS=12    fewer days, while one develops
 """
 
+import contextlib
 import json
 import os
 import random
@@ -38,6 +39,10 @@ FIRST = date(
 LAST = FIRST + timedelta(days=int(os.environ.get("ADELT_STORY_DAYS") or 60) - 1)
 NOW = f"{LAST + timedelta(days=1)}T06:00:00Z"
 KILLS = 5
+POWER_CUTS = {
+    1,
+    4,
+}  # kills that hit everything at once; the others hit the command, and what it has started must see to itself
 GONE_SECONDS = (
     15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
 )
@@ -109,10 +114,11 @@ class Story:
 
     def start(self, *words: str) -> subprocess.Popen:
         """Start `adelt backfill`, in a process group of its own."""
-        return subprocess.Popen(
+        self.process = subprocess.Popen(
             [ADELT, "backfill", *words], cwd=ROOT, env=self.env, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        return self.process
 
     def backfill(self, *words: str) -> str:
         """What `adelt backfill` says, which must end well."""
@@ -145,11 +151,14 @@ class Story:
             assert time.monotonic() < deadline, f"no {what} after half an hour"
             time.sleep(0.02)
 
-    def kill(self, process: subprocess.Popen) -> set[tuple[int, str]]:
-        """Kill the command's process group at once; the processes there were."""
+    def kill(self, process: subprocess.Popen, *, everything: bool) -> set[tuple[int, str]]:
+        """Kill the command's process group, or all that it has started as well; the processes there were."""
         alive = living(str(self.home))
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         os.killpg(process.pid, signal.SIGKILL)
+        for pid, _ in alive if everything else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.communicate()
         chunks = {row[0] for row in self.ask("SELECT number FROM backfill_chunk WHERE status = 'RUNNING'")}
         self.kills.append(Killed(at, chunks, len(alive)))
@@ -227,11 +236,40 @@ def described(processes: set[tuple[int, str]]) -> list[str]:
     return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes]
 
 
+def happen(story: Story, drawn: random.Random) -> None:
+    """Let the backfill run, kill it five times, and resume it each time."""
+    planned = json.loads(story.backfill("--config", str(story.config), "--dry-run", "--json"))
+    loads = sum(one["tasks"] for one in planned["estimates"]) - 1  # one is dbt
+    tell(f"\nseed {SEED}: {FIRST} to {LAST}, {len(planned['chunks'])} chunks, {loads} loads and dbt")
+    begun = time.monotonic()
+    process = story.start("--config", str(story.config))
+    for number in range(KILLS):
+        if number < KILLS - 1:
+            wanted = int(loads * (number + drawn.random()) / (KILLS - 1))
+            story.wait(process, lambda wanted=wanted: story.loads() > wanted, f"{wanted} loads")
+            time.sleep(drawn.uniform(0, 0.5))
+        else:
+            story.wait(process, story.dbt_is_at_work, "dbt")
+            time.sleep(drawn.uniform(0, 8))
+        after, done = time.monotonic() - begun, story.loads()
+        killed = story.kill(process, everything=number in POWER_CUTS)
+        process = story.start("--resume", "last")  # at once, while what was killed may still be dying
+        story.bury(killed)
+        one = story.kills[-1]
+        tell(
+            f"{'power cut' if number in POWER_CUTS else 'kill'} {number + 1} after {after:.0f} s, {done} of {loads} loads:"
+            f" {one.processes} processes gone after {one.gone_after:.1f} s;"
+            f" {len(story.at_work(one))} tasks of chunks {sorted(one.chunks)} were at work"
+        )
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    tell(f"resumed to the end after {time.monotonic() - begun:.0f} s\n\n{said}")
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """The whole backfill, killed five times."""
+    """What is there after the whole backfill."""
     folder = tmp_path_factory.mktemp("story")
-    drawn = random.Random(SEED)
     with adelt_sandbox.running(
         state_dir=folder / "sandbox", report_seconds=0.1, options=["--erf-until", str(LAST)]
     ) as sandbox:
@@ -239,31 +277,11 @@ def story(tmp_path_factory):
         story = Story(folder, sandbox)
         partners = ", ".join(sandbox.request("GET", "/sandbox/health")["partner_ids"])
         story.config.write_text(CONFIG.format(first=FIRST, last=LAST, partners=partners))
-        planned = json.loads(story.backfill("--config", str(story.config), "--dry-run", "--json"))
-        loads = sum(one["tasks"] for one in planned["estimates"]) - 1  # one is dbt
-        tell(f"\nseed {SEED}: {FIRST} to {LAST}, {len(planned['chunks'])} chunks, {loads} loads and dbt")
-        begun = time.monotonic()
-        process = story.start("--config", str(story.config))
-        for number in range(KILLS):
-            if number < KILLS - 1:
-                wanted = int(loads * (number + drawn.random()) / (KILLS - 1))
-                story.wait(process, lambda wanted=wanted: story.loads() > wanted, f"{wanted} loads")
-                time.sleep(drawn.uniform(0, 0.5))
-            else:
-                story.wait(process, story.dbt_is_at_work, "dbt")
-                time.sleep(drawn.uniform(0, 8))
-            done = story.loads()
-            killed = story.kill(process)
-            process = story.start("--resume", "last")  # at once, while what was killed may still be dying
-            story.bury(killed)
-            one = story.kills[-1]
-            tell(
-                f"kill {number + 1} after {time.monotonic() - begun:.0f} s, {done} of {loads} loads: {one.processes} processes"
-                f" gone after {one.gone_after:.1f} s; {len(story.at_work(one))} tasks of chunks {sorted(one.chunks)} were at work"
-            )
-        said = process.communicate()[0]
-        assert process.returncode == 0, said
-        tell(f"resumed to the end after {time.monotonic() - begun:.0f} s\n\n{said}")
+        try:
+            happen(story, random.Random(SEED))
+        finally:
+            story.process.kill()  # it may still be at work when something is wrong
+            story.process.wait()
         yield story
 
 

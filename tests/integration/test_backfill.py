@@ -130,7 +130,18 @@ def test_killed_five_times_it_is_resumed_to_the_end(home):
     done = home.noted("a")
     assert set(done) == {day(n) for n in range(12)}
     assert done.total() <= 12 + 5 * 2  # at most what was at work when it was killed
-    assert home.status()["status"] == "SUCCEEDED"
+    status = home.status()
+    assert status["status"] == "SUCCEEDED"
+    work = status["work"]
+    assert (work["tasks"], work["done_again"]) == (12, 0)
+    assert 12 <= work["tries"] <= 12 + 5 * 2
+    out, _ = home("--status", "last")
+    told = out.splitlines()
+    again = f"{work['begun_again'] or 'none'} more than once"
+    assert told[1] == f"12 tasks, begun {work['tries']} times: {again}, none after it had succeeded"
+    tries = {chunk["number"]: chunk["tries"] for chunk in status["chunks"] if chunk["tries"] > 1}
+    assert {int(row[0]): int(row[5]) for row in (line.split("\t") for line in told[3:])} == tries
+    assert tries
 
 
 def test_stopped_it_says_so_and_goes_on_later(home):
