@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from oracle import LOOKBACK, differences, warehouse_rows
+from processes import described, living
 
 import adelt_sandbox
 from adelt_sources.catalog import catalog
@@ -216,26 +217,6 @@ def days() -> list[date]:
     return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
 
 
-def living(mark: str) -> set[tuple[int, str]]:
-    """Processes that were begun with a text in their environment, as (id, start time); zombies are none."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() not in (folder / "environ").read_bytes():
-                continue
-            state, *fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # gone, or another user's
-            continue
-        if state != "Z":
-            found.add((int(folder.name), fields[18]))
-    return found
-
-
-def described(processes: set[tuple[int, str]]) -> list[str]:
-    """Command lines of processes."""
-    return [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes]
-
-
 def happen(story: Story, drawn: random.Random) -> None:
     """Let the backfill run, kill it five times, and resume it each time."""
     planned = json.loads(story.backfill("--config", str(story.config), "--dry-run", "--json"))
@@ -280,8 +261,8 @@ def story(tmp_path_factory):
         try:
             happen(story, random.Random(SEED))
         finally:
-            story.process.kill()  # it may still be at work when something is wrong
-            story.process.wait()
+            for pid, _ in living(str(story.home)):  # there are some only when something is wrong
+                os.kill(pid, signal.SIGKILL)
         yield story
 
 

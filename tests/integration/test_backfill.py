@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from oracle import differences, warehouse_rows
+from processes import described, living
 
 import adelt_sandbox
 
@@ -142,6 +143,34 @@ def test_killed_five_times_it_is_resumed_to_the_end(home):
     tries = {chunk["number"]: chunk["tries"] for chunk in status["chunks"] if chunk["tries"] > 1}
     assert {int(row[0]): int(row[5]) for row in (line.split("\t") for line in told[3:])} == tries
     assert tries
+
+
+def test_resumed_at_once_it_waits_for_what_is_still_ending(home):
+    """A task that does not listen when its runner is dead has five seconds; until then nobody else may do it."""
+    slow = "trap '' TERM; echo x >> {{ env.NOTES }}/begun; test -e {{ env.NOTES }}/hurry || sleep 60; "
+    home.write("p", f"  a: {{run: {json.dumps(slow + NOTE % 'a')}}}\n")
+    process = home.start("p", *DAYS, "--chunk", "month")
+    home.wait_for("begun", 1)
+    (home.notes / "hurry").touch()
+    os.killpg(process.pid, signal.SIGKILL)
+    home("--resume", "last")
+    assert home.noted("a") == Counter([day(0, 12)])
+    assert home.noted("begun") == {"x": 2}
+    assert home.status()["work"] == {"tasks": 1, "tries": 2, "begun_again": 1, "done_again": 0}
+
+
+def test_killed_it_leaves_nothing_running(home):
+    """Not even what a task has started in the background, and does not listen."""
+    stubborn = "(trap '' TERM; sleep 60) & echo x >> {{ env.NOTES }}/begun; wait"
+    home.write("p", f"  a: {{run: {json.dumps(stubborn)}}}\n")
+    process = home.start("p", *DAYS, "--parallel", "2")
+    home.wait_for("begun", 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while left := living(str(home.folder)):
+        assert time.monotonic() < deadline, described(left)
+        time.sleep(0.05)
 
 
 def test_stopped_it_says_so_and_goes_on_later(home):
