@@ -334,9 +334,8 @@ def _show(found: "Backfill", store: "Backfills", *, as_json: bool) -> None:
 
 def _told(work: "Work") -> str:
     """How often the tasks were begun; the chunks that were begun more than once are listed below."""
-    again = f"{work.begun_again or 'none'} more than once"
-    wasted = work.done_again or "none"
-    return f"{work.tasks} tasks, begun {work.tries} times: {again}, {wasted} after it had succeeded"
+    tasks = f"{work.tasks} task{'s' * (work.tasks != 1)}, begun {work.tries} time{'s' * (work.tries != 1)}"
+    return f"{tasks}: {work.begun_again or 'none'} more than once, {work.done_again or 'none'} after it had succeeded"
 
 
 @contextmanager
