@@ -1,5 +1,5 @@
-"""Sixty days of all sources, killed five times at random and resumed each time: every cell equals the oracle's, and nothing
-that had succeeded was done again. `make backfill-story`; it is no part of `make test`.
+"""Sixty days of all sources, killed five times at random and resumed each time: every cell equals the oracle's, and
+nothing that had succeeded was done again. `make backfill-story`; it is no part of `make test`.
 
 The moments are drawn from a seed that is printed: five parts of the work, one moment in each. Where the work stands is read from
 the ledger, so the moments are the same on a fast machine and on a slow one.
@@ -40,10 +40,8 @@ FIRST = date(
 LAST = FIRST + timedelta(days=int(os.environ.get("ADELT_STORY_DAYS") or 60) - 1)
 NOW = f"{LAST + timedelta(days=1)}T06:00:00Z"
 KILLS = 5
-POWER_CUTS = {
-    1,
-    4,
-}  # kills that hit everything at once; the others hit the command, and what it has started must see to itself
+# Kills that hit everything at once; the others hit the command, and what it has started must see to itself.
+POWER_CUTS = {1, 4}
 GONE_SECONDS = (
     15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
 )
