@@ -34,17 +34,15 @@ pytestmark = pytest.mark.backfill_story
 ROOT = Path(__file__).parents[2]
 ADELT = str(Path(sys.executable).with_name("adelt"))
 SEED = int(os.environ.get("ADELT_STORY_SEED") or random.randrange(100_000))
-FIRST = date(
-    2024, 2, 5
-)  # a Monday; 29 February, two ends of months, and clocks that change on 10 and 31 March
+# A Monday; then come 29 February, two ends of months, and clocks that change on 10 and 31 March.
+FIRST = date(2024, 2, 5)
 LAST = FIRST + timedelta(days=int(os.environ.get("ADELT_STORY_DAYS") or 60) - 1)
 NOW = f"{LAST + timedelta(days=1)}T06:00:00Z"
 KILLS = 5
 # Kills that hit everything at once; the others hit the command, and what it has started must see to itself.
 POWER_CUTS = {1, 4}
-GONE_SECONDS = (
-    15  # a task has five seconds to end in good order once its runner is dead; the rest is for a busy machine
-)
+# A task has five seconds to end in good order once its runner is dead; the rest is for a busy machine.
+GONE_SECONDS = 15
 
 # The history of DV360's entities is in the archive: one snapshot of today is enough. CM360 has no archive; its entities of today
 # come with each week of reports.

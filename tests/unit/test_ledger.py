@@ -287,3 +287,11 @@ def test_what_is_done_again_because_the_warehouse_was_gone_was_needed(ledger):
         ledger.finish_task(claim.id, "SUCCEEDED", 0)
         ledger.forget("local")
     assert Backfills(ledger).work("b") == Work(tasks=1, tries=2, begun_again=1, done_again=0)
+
+
+def test_who_holds_a_task_of_a_run_that_is_over_is_about_to_let_go(ledger):
+    assert isinstance(ledger.claim_task(TASK), Claimed)
+    held = Held("run-1", os.getpid())
+    assert ledger.claim_task(TASK) == held
+    ledger.finish_run("run-1", "FAILED")  # as when its runner has died
+    assert ledger.claim_task(TASK) == replace(held, ending=True)
