@@ -21,7 +21,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from benchmarks.airflow import airflow_table
-from benchmarks.backfills import backfills_table
+from benchmarks.backfills import backfills_table, ledger_line
 from benchmarks.generate import erf_json, report_csv
 from benchmarks.workers import workers_table
 
@@ -208,6 +208,7 @@ def main() -> None:
         command_table(folder)
         workers_table(folder, 4 if arguments.quick else 40)
         backfills_table(folder, (2,) if arguments.quick else (36, 365))
+        ledger_line(folder)
         airflow_table(folder, 20 if arguments.quick else 200, arguments.rounds)
 
 

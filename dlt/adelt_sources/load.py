@@ -2,14 +2,15 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow.parquet as pq
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -85,7 +86,7 @@ def load(
             _load_duckdb(name, dataset, parts, warehouse, state, on_wait)
             return {}
         return _load_bigquery(name, dataset, parts, warehouse, state, labels or {})
-    except PipelineStepFailed as failed:
+    except (PipelineStepFailed, duckdb.Error) as failed:
         root = _root(failed)
         if isinstance(root, KeyboardInterrupt):  # how dlt says that it got SIGINT or SIGTERM
             raise KeyboardInterrupt from failed
@@ -110,14 +111,11 @@ def _load_duckdb(
     from adelt_sources.destination import NestedDuckDb
 
     file = warehouse.file.absolute()
-    destination = NestedDuckDb(
-        {part.table: Swap(part.scope, part.rows) for part in parts},
-        credentials=_credentials(file, state),
-        destination_name="duckdb",
-    )
+    swaps = {part.table: Swap(part.scope, part.rows) for part in parts}
+    destination = NestedDuckDb(swaps, destination_name="duckdb")
     pipeline = _prepared(name, dataset, parts, destination, state)
-    with warehouse_lock(file, holder=name, on_wait=on_wait):
-        pipeline.load()
+    with warehouse_lock(file, holder=name, on_wait=on_wait), _connected(file, state) as connection:
+        pipeline.load(credentials=connection)
 
 
 def _load_bigquery(
@@ -177,15 +175,15 @@ def _configure() -> None:
     dlt.config["load.workers"] = 1
 
 
-def _credentials(warehouse: Path, state: Path) -> DuckDbCredentials:
-    credentials = DuckDbCredentials(str(warehouse))
-    # The folder comes first: with a log to replay, a lower limit makes DuckDB spill at once, and then it cannot be moved.
-    credentials.global_config = {
-        "temp_directory": str(state / "spill"),
-        "memory_limit": LOAD_MEMORY,
-        "preserve_insertion_order": False,
-    }
-    return credentials
+@contextmanager
+def _connected(warehouse: Path, state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for the whole load: dlt would open and close the file, which takes longer than a small load, three times."""
+    with duckdb.connect(warehouse) as connection:
+        # The folder comes first: with a log to replay, a lower limit makes DuckDB spill at once, and then it cannot be moved.
+        connection.execute("SET GLOBAL temp_directory = ?", [str(state / "spill")])
+        connection.execute("SET GLOBAL memory_limit = ?", [LOAD_MEMORY])
+        connection.execute("SET GLOBAL preserve_insertion_order = false")
+        yield connection
 
 
 def _resource(part: Part) -> DltResource:

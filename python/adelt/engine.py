@@ -234,7 +234,8 @@ def heartbeat(ledger: Ledger) -> Iterator[None]:
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        yield
+        with ledger.kept_open():
+            yield
     finally:
         over.set()
         thread.join()
@@ -256,7 +257,8 @@ def outputs_of(ledger: Ledger, plan: Plan, definition: Definition) -> dict[str, 
             except InputError:  # it has not, so far
                 tasks = ()
         tasks = tasks or ()
-        found = [done.outputs for task in tasks if (done := ledger.done(task.key))]
+        done = ledger.all_done(task.key for task in tasks)
+        found = [done[task.key].outputs for task in tasks if task.key in done]
         if len(tasks) == 1 and found and not tasks[0].item:
             result[group.name] = found[0]
         elif found:

@@ -181,7 +181,8 @@ def _expanded(request: TaskRequest, made: Plan, group: Group, ledger: Ledger) ->
 
 def _outputs(request: TaskRequest, made: Plan, ledger: Ledger) -> dict[str, Any]:
     """Outputs of earlier tasks: those of the ledger, and those that the engine hands on."""
-    result = outputs_of(ledger, made, request.definition)
+    needs = request.definition.pipeline.tasks[request.task].needs  # without them it may name no output
+    result = outputs_of(ledger, made, request.definition) if needs else {}
     for name, text in request.outputs.items():
         task, dot, key = name.partition(".")
         if not dot or task not in request.definition.pipeline.tasks or not key.isidentifier():

@@ -1,4 +1,4 @@
-"""What is worth importing once for all tasks of a run: `python -m adelt.warm MODULE ... DOOR LIFELINE` serves workers.
+"""What is worth importing and reading once for all tasks of a run; `python -m adelt.warm MODULE ... DOOR LIFELINE` serves.
 
 Only the action `ingest` profits enough: it is most of the tasks, and most of a small one is importing dlt, pyarrow and
 Google's client.
@@ -12,7 +12,7 @@ from adelt import settings
 from adelt.run import forkserver
 from adelt.run.workers import Server
 from adelt.settings import Settings
-from adelt_sources.catalog import sources
+from adelt_sources.catalog import source_spec, sources
 from adelt_sources.light import UNUSED, without
 from adelt_sources.warehouse import BigQuery
 
@@ -62,6 +62,8 @@ def main(names: list[str], door: int, lifeline: int) -> None:
     with without(*UNUSED):
         for name in names:
             importlib.import_module(name)
+    for source in sources():
+        source_spec(source)
     if duckdb := sys.modules.get("duckdb"):
         duckdb.default_connection().close()  # importing it opens a database, with a thread for each core
     forkserver.serve(door, lifeline)

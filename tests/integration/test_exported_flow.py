@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adelt import definition, settings
-from adelt.cli import commands
-from adelt.cli.app import app
+from adelt.cli.commands import app
 from adelt.engine import RunRequest, open_ledger, run_pipeline
 from adelt.export import export, read_kestra
 from adelt.export.kestra_model import ForEach
@@ -64,13 +63,7 @@ def project(tmp_path, monkeypatch):
         "ADELT_WAREHOUSE", str(tmp_path / "warehouse.duckdb")
     )  # part of the key of a task's work
     monkeypatch.chdir(tmp_path)
-    commands_once()
     return tmp_path
-
-
-def commands_once() -> None:
-    if not app.registered_commands:
-        commands.register()
 
 
 class Kestra:

@@ -295,3 +295,18 @@ def test_who_holds_a_task_of_a_run_that_is_over_is_about_to_let_go(ledger):
     assert ledger.claim_task(TASK) == held
     ledger.finish_run("run-1", "FAILED")  # as when its runner has died
     assert ledger.claim_task(TASK) == replace(held, ending=True)
+
+
+def test_a_ledger_that_is_kept_open_is_not_tidied_up_after_every_transaction(ledger, tmp_path):
+    journal = tmp_path / "ledger.sqlite-wal"
+    with ledger.kept_open():
+        ledger.note_run("run-1", "hello")
+        assert journal.stat().st_size
+    assert not journal.exists()
+
+
+def test_what_is_done_of_many(ledger):
+    for key in ("a", "b"):
+        claim = ledger.claim_task(replace(TASK, key=key, instance=key))
+        ledger.finish_task(claim.id, "SUCCEEDED" if key == "a" else "FAILED", 0, outputs={"x": key})
+    assert {key: done.outputs for key, done in ledger.all_done(["a", "b", "c"]).items()} == {"a": {"x": "a"}}

@@ -1,5 +1,6 @@
 """Do the chunks of a backfill, several at a time, in this process; each one is a run of its own in the ledger."""
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -132,8 +133,8 @@ def finish(
 
 def ready(waiting: Sequence[PlannedChunk], states: Mapping[int, str], places: int) -> list[PlannedChunk]:
     """Chunks that may begin now: as many as there are places."""
-    found = [chunk for chunk in waiting if all(states[number] in DONE for number in chunk.after)]
-    return found[: max(0, places)]
+    found = (chunk for chunk in waiting if all(states[number] in DONE for number in chunk.after))
+    return list(itertools.islice(found, max(0, places)))
 
 
 def exit_code(states: Mapping[int, str], codes: Mapping[int, int], *, stopped: bool) -> int:

@@ -27,11 +27,10 @@ TargetOption = Annotated[
 
 def run_app() -> None:
     """Run the command line; errors that a user can fix print without a traceback."""
-    from adelt.cli import commands
+    from adelt.cli.commands import command_line
 
-    commands.register()
     try:
-        app()
+        command_line()
     except AdeltError as error:
         fail(error)
     except KeyboardInterrupt:

@@ -356,8 +356,13 @@ class Ledger:
 
     def done(self, key: str) -> Done | None:
         """How a piece of work was done; None if it was not, or not successfully the last time."""
+        return self.all_done([key]).get(key)
+
+    def all_done(self, keys: Iterable[str]) -> dict[str, Done]:
+        """How pieces of work were done, by key; without those that were not, or not successfully the last time."""
         with self.connection() as con:
-            return _done(con, key)
+            found = {key: _done(con, key) for key in keys}
+        return {key: done for key, done in found.items() if done}
 
     def succeeded(self, pipeline: str, start: str, end: str, environment: str) -> bool:
         """Whether a pipeline's last run for an interval was a success."""
@@ -528,6 +533,13 @@ class Ledger:
             yield con
         finally:
             con.close()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep one connection open, so that others which close are not the last: that one empties the journal, slowly."""
+        with self.connection() as con:
+            con.execute("PRAGMA user_version").fetchone()  # nothing is open before something is read
+            yield
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

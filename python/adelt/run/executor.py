@@ -103,6 +103,7 @@ class Executor:
         self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._running: dict[str, _Running] = {}
         self._attempts: dict[str, int] = {}
+        self._asked: set[str] = set()
         self._delayed: list[tuple[float, int, PlannedTask]] = []
         self._counter = itertools.count()
         self._failures: list[tuple[str, int, str]] = []
@@ -186,8 +187,9 @@ class Executor:
         """Leave out tasks that are done, unless what they are built on ran again."""
         found = False
         for task in self._scheduler.candidates():
-            if task.id in self._attempts or self._stale(task):
+            if task.id in self._attempts or task.id in self._asked or self._stale(task):
                 continue
+            self._asked.add(task.id)  # once: who does it meanwhile is found when its process claims it
             if run := self._around.done(task):
                 self._scheduler.finished(task.id, State.DONE)
                 self._tell(events.TaskFinished(*self._who, task.id, "DONE", message=f"by run {run}"))
