@@ -21,7 +21,7 @@ from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
-from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
 from adelt.redact import CleanStream, Redactor
@@ -32,6 +32,7 @@ from adelt.steps.context import Context, StepResult, Stopped
 from adelt.window import Interval
 
 BUSY = 75  # sysexits: EX_TEMPFAIL
+_ENDING_SECONDS = 15.0  # longer than `_follow` lets a task live without its runner
 _NEWS_EVERY = 0.2  # seconds between news of one phase
 _MOST_OUTPUT = 64 * 1024
 _FOR_OTHERS = re.compile(r"(^|_)(raw|marts)_\w+\.")  # datasets, behind a prefix or not
@@ -116,9 +117,7 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     needs = next(group.needs for group in made.groups if group.name == request.task)
     if ledger.is_stale(task.key, request.run_id, needs):
         request = replace(request, force=True)  # what it was built on has been made again, as in a local run
-    claim = ledger.claim_task(
-        new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
-    )
+    claim = _claim(ledger, new_task(made, task, request.run_id), request)
     if not isinstance(claim, Claimed):
         ledger.settle_run(request.run_id)
         result = _not_ours(task, claim)
@@ -128,6 +127,16 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         result = _perform(here, request, handover, made, task, claim, ledger)
     ledger.settle_run(request.run_id)
     return result
+
+
+def _claim(ledger: Ledger, task: NewTask, request: TaskRequest) -> Claimed | Done | Held:
+    """Take the task, unless it is done or held; who holds it without a runner is about to let go, and is waited for."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while True:
+        claim = ledger.claim_task(task, force=request.force, if_changed=request.if_changed)
+        if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
+            return claim
+        time.sleep(0.1)
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
@@ -216,7 +225,10 @@ def _perform(
     outputs: dict[str, Any] = {}
     redactor = Redactor(settings.secret_values())
     error_text = ""
-    with _stoppable(handover), _logging(redactor, log, tee=handover.log is None) as clean:
+    with (
+        _stoppable(handover) as runner_died,
+        _logging(redactor, log, tee=handover.log is None) as clean,
+    ):
         try:
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
             done = perform(context)
@@ -248,6 +260,10 @@ def _perform(
     assets = _assets(ledger, task, operations, outputs) if not code else ()
     result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
+    if (
+        runner_died.is_set()
+    ):  # a runner would end what the task has left behind; now the task does, and itself with it
+        os.killpg(os.getpgrp(), signal.SIGKILL)
     return result
 
 
@@ -456,25 +472,27 @@ def _logging(redactor: Redactor, log: Path, *, tee: bool) -> Iterator[_Clean]:
 
 
 @contextmanager
-def _stoppable(handover: Handover) -> Iterator[None]:
-    """Turn SIGTERM, and the death of the runner, into `Stopped`."""
+def _stoppable(handover: Handover) -> Iterator[threading.Event]:
+    """Turn SIGTERM, and the death of the runner, into `Stopped`; gives whether the runner has died."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
 
+    runner_died = threading.Event()
     before = signal.signal(signal.SIGTERM, stop)
     if handover.lifeline is not None:
-        threading.Thread(target=_follow, args=(handover.lifeline,), daemon=True).start()
+        threading.Thread(target=_follow, args=(handover.lifeline, runner_died), daemon=True).start()
     try:
-        yield
+        yield runner_died
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN if handover.lifeline is not None else before)
 
 
-def _follow(lifeline: int) -> None:
+def _follow(lifeline: int, runner_died: threading.Event) -> None:
     """Stop this process and its group when the runner dies; the runner made the group for this task."""
     with contextlib.suppress(OSError):
         os.read(lifeline, 1)
+    runner_died.set()
     group = os.getpgrp()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGTERM)

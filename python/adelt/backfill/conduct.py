@@ -71,6 +71,7 @@ def conduct(
     codes: dict[int, int] = {}
     failed: dict[int, str] = {}
     missing = {chunk.number for chunk in backfill.missing}
+    late = [(chunk.pipeline, task) for chunk in plan.chunks if chunk.after for task in chunk.select]
     waiting = [chunk for chunk in plan.chunks if chunk.number in missing]
     ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
     lock = threading.Lock()
@@ -86,7 +87,8 @@ def conduct(
             chunk.inputs,
             chunk.select,
             # Its tasks may have been done for the same days, but from rows that have been loaded again since.
-            force=chunk.force or (bool(chunk.after) and store.has_loaded(backfill.id, chunk.pipeline)),
+            force=chunk.force,
+            since=store.loaded_at(backfill.id, late) if chunk.after else "",
             trigger="backfill",
             workers=workers,
             backfill=backfill.id,

@@ -37,7 +37,7 @@ class Spec(_Strict):
     force: bool = Field(False, description="Do again what is done.")
     transform: Literal["end", "chunk"] = Field(
         "end",
-        description="Whether dbt runs once when all chunks of a pipeline are loaded, or in every chunk.",
+        description="Whether dbt runs once when every chunk of every pipeline is loaded, or in every chunk.",
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adelt.backfill import BackfillPlan, Spec
     from adelt.backfill.conduct import Ended
     from adelt.ledger import Held, Ledger
-    from adelt.ledger.backfills import Backfill
+    from adelt.ledger.backfills import Backfill, Backfills, Work
     from adelt.run import events
     from adelt.settings import Settings
 
@@ -93,7 +93,7 @@ def backfill(
         _check_alone("--resume" if resume else "--status", asked)
         found = _one(here, resume or status or "")
         if status:
-            _show(found, as_json=as_json)
+            _show(found, Backfills(open_ledger(here)), as_json=as_json)
             return
         spec = _recorded(found)
     else:
@@ -122,10 +122,8 @@ def backfill(
         print(error_text(error), file=sys.stderr)
         code = error.exit_code
     (found,) = store.find(found.id)
-    if as_json:
-        _show(found, as_json=True)
-    elif code:
-        _show(found, as_json=False)
+    _show(found, store, as_json=as_json)
+    if code and not as_json:
         print(f"\nto go on: adelt backfill --resume {found.id}", file=sys.stderr)
     if code:
         raise typer.Exit(code)
@@ -304,13 +302,16 @@ def _requests(api: str, count: float) -> str:
     return f"{count:,.0f} {api}{quota}"
 
 
-def _show(found: "Backfill", *, as_json: bool) -> None:
+def _show(found: "Backfill", store: "Backfills", *, as_json: bool) -> None:
+    work = store.work(found.id)
     if as_json:
-        print_json(found)
+        print_json({**vars(found), "work": work})
         return
     counts = Counter(chunk.status for chunk in found.chunks)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))
     print(f"backfill {found.id}  {found.status}  {len(found.chunks)} chunks: {told}")
+    if work.tasks:
+        print(_told(work))
     shown: tuple[str, ...] = ("FAILED", "CANCELLED", "UNKNOWN")
     if found.spec.get("engine", "local") != "local":
         shown += ("STARTING", "RUNNING")
@@ -321,8 +322,8 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
                 f"unknown: nobody knows whether {found.env} took it. Look there. --resume looks again, and starts nothing"
                 " twice; with --retry-unknown it starts what it does not find"
             )
-    wrong = [chunk for chunk in found.chunks if chunk.status in shown]
-    if wrong:
+    notable = [chunk for chunk in found.chunks if chunk.status in shown or chunk.tries > 1]
+    if notable:
         print_table(
             ("chunk", "pipeline", "from", "to", "status", "tries", "run", "message"),
             [
@@ -336,9 +337,15 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
                     c.run_id,
                     c.message[:120],
                 )
-                for c in wrong
+                for c in notable
             ],
         )
+
+
+def _told(work: "Work") -> str:
+    """How often the tasks were begun; the chunks that were begun more than once are listed below."""
+    tasks = f"{work.tasks} task{'s' * (work.tasks != 1)}, begun {work.tries} time{'s' * (work.tries != 1)}"
+    return f"{tasks}: {work.begun_again or 'none'} more than once, {work.done_again or 'none'} after it had succeeded"
 
 
 @contextmanager

@@ -182,10 +182,13 @@ class Ledger:
         with self.transaction() as con:
             self.close_dead(con)
             running = con.execute(
-                "SELECT run_id, lease_owner FROM task_run WHERE key = ? AND status = 'RUNNING'", (task.key,)
+                "SELECT t.run_id, t.lease_owner, p.status <> 'RUNNING' AS ending FROM task_run t"
+                " JOIN pipeline_run p ON p.id = t.run_id WHERE t.key = ? AND t.status = 'RUNNING'",
+                (task.key,),
             ).fetchone()
             if running is not None:
-                return Held(running["run_id"], Owner.from_text(running["lease_owner"]).pid)
+                holder = Owner.from_text(running["lease_owner"])
+                return Held(running["run_id"], holder.pid, bool(running["ending"]))
             done = None if force else _done(con, task.key)
             if done and not (if_changed and done.digest != task.digest):
                 return done
