@@ -21,7 +21,7 @@ from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
-from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
 from adelt.parts import Part
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
@@ -33,6 +33,7 @@ from adelt.steps.context import Context, StepResult, Stopped
 from adelt.window import Interval
 
 BUSY = 75  # sysexits: EX_TEMPFAIL
+_ENDING_SECONDS = 15.0  # longer than `_follow` lets a task live without its runner
 _NEWS_EVERY = 0.2  # seconds between news of one phase
 _MOST_OUTPUT = 64 * 1024
 _FOR_OTHERS = re.compile(r"(^|_)(raw|marts)_\w+\.")  # datasets, behind a prefix or not
@@ -123,14 +124,14 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     known = [done for key in dict.fromkeys((task.key, whole.key)) if (done := ledger.done(key))]
     if request.again and any(done.run_id == request.run_id for done in known):
         request = replace(request, force=True)
-    # A part is done, too, if all of its task is.
-    claim: Claimed | Done | Held | None = (
-        None if request.force else _as_whole(ledger, task, whole, request.if_changed)
-    )
-    claim = claim or ledger.claim_task(
-        new_task(made, task, request.run_id),
-        force=request.force or bool(request.part and request.part.graph),  # the models may have changed since
-        if_changed=request.if_changed,
+    needs = next(group.needs for group in made.groups if group.name == request.task)
+    # What it was built on has been made again, as in a local run.
+    stale = {key for key in (task.key, whole.key) if ledger.is_stale(key, request.run_id, needs)}
+    if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
+        request = replace(request, force=True)
+    as_whole = task is not whole and not request.force and whole.key not in stale
+    claim = (as_whole and _done(ledger, whole, request)) or _claim(
+        ledger, new_task(made, task, request.run_id), request
     )
     if not isinstance(claim, Claimed):
         ledger.settle_run(request.run_id)
@@ -143,9 +144,20 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     return result
 
 
-def _as_whole(ledger: Ledger, part: PlannedTask, whole: PlannedTask, if_changed: bool) -> Done | None:
-    done = ledger.done(whole.key) if part is not whole else None
-    return None if done and if_changed and done.digest != whole.digest else done
+def _done(ledger: Ledger, whole: PlannedTask, request: TaskRequest) -> Done | None:
+    """The task that a part is of, if it is done: so is the part."""
+    done = ledger.done(whole.key)
+    return None if done and request.if_changed and done.digest != whole.digest else done
+
+
+def _claim(ledger: Ledger, task: NewTask, request: TaskRequest) -> Claimed | Done | Held:
+    """Take the task, unless it is done or held; who holds it without a runner is about to let go, and is waited for."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while True:
+        claim = ledger.claim_task(task, force=request.force, if_changed=request.if_changed)
+        if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
+            return claim
+        time.sleep(0.1)
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
@@ -234,7 +246,10 @@ def _perform(
     outputs: dict[str, Any] = {}
     redactor = Redactor(settings.secret_values())
     error_text = ""
-    with _stoppable(handover), _logging(redactor, log, tee=handover.log is None) as clean:
+    with (
+        _stoppable(handover) as runner_died,
+        _logging(redactor, log, tee=handover.log is None) as clean,
+    ):
         try:
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
             done = perform(context)
@@ -268,6 +283,10 @@ def _perform(
     assets = _assets(ledger, task, operations, outputs) if not code else ()
     result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
+    if (
+        runner_died.is_set()
+    ):  # a runner would end what the task has left behind; now the task does, and itself with it
+        os.killpg(os.getpgrp(), signal.SIGKILL)
     return result
 
 
@@ -486,25 +505,27 @@ def _logging(redactor: Redactor, log: Path, *, tee: bool) -> Iterator[_Clean]:
 
 
 @contextmanager
-def _stoppable(handover: Handover) -> Iterator[None]:
-    """Turn SIGTERM, and the death of the runner, into `Stopped`."""
+def _stoppable(handover: Handover) -> Iterator[threading.Event]:
+    """Turn SIGTERM, and the death of the runner, into `Stopped`; gives whether the runner has died."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
 
+    runner_died = threading.Event()
     before = signal.signal(signal.SIGTERM, stop)
     if handover.lifeline is not None:
-        threading.Thread(target=_follow, args=(handover.lifeline,), daemon=True).start()
+        threading.Thread(target=_follow, args=(handover.lifeline, runner_died), daemon=True).start()
     try:
-        yield
+        yield runner_died
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN if handover.lifeline is not None else before)
 
 
-def _follow(lifeline: int) -> None:
+def _follow(lifeline: int, runner_died: threading.Event) -> None:
     """Stop this process and its group when the runner dies; the runner made the group for this task."""
     with contextlib.suppress(OSError):
         os.read(lifeline, 1)
+    runner_died.set()
     group = os.getpgrp()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGTERM)

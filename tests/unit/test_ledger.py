@@ -14,6 +14,7 @@ import pytest
 
 from adelt.ids import new_id
 from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
+from adelt.ledger.backfills import Backfills, Work
 from adelt.ledger.owner import LEASE_SECONDS, Owner, is_alive, this_process
 
 RUN = NewRun("run-1", "p", "rk", "d", "local", "2026-01-01", "2026-01-02", {"n": 1}, "0")
@@ -163,6 +164,32 @@ def test_what_was_in_a_lost_warehouse_is_forgotten_but_not_other_work(ledger):
     assert ledger.done("other") is not None
 
 
+def test_a_backfill_of_old_days_leaves_a_table_as_fresh_as_it_is(ledger, clock):
+    def load(run_id, start, end):
+        ledger.ensure_run(replace(RUN, id=run_id, trigger="task", interval_start=start, interval_end=end))
+        claim = ledger.claim_task(replace(TASK, run_id=run_id, key=run_id))
+        ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[Operation("INGESTION", "raw.t")])
+        (asset,) = ledger.assets()
+        return asset["last_interval"], asset["run_id"], asset["last_success"]
+
+    assert load("new", "2026-01-05", "2026-01-06")[0] == "2026-01-05/2026-01-06"
+    clock.now += 60
+    assert load("old", "2025-12-01", "2026-01-01") == (
+        "2026-01-05/2026-01-06", "old", "2026-01-01T00:01:00.000Z",
+    )  # fmt: skip
+    assert load("newer", "2026-01-06", "2026-01-07")[0] == "2026-01-06/2026-01-07"
+    assert ledger.forget("local") == 3  # the tables are gone with their warehouse
+    assert ledger.assets() == []
+
+
+def test_what_a_task_cost_is_not_what_another_pipelines_task_of_that_name_cost(ledger):
+    for pipeline, billed in (("p", 10), ("q", 20)):
+        claim = ledger.claim_task(replace(TASK, pipeline=pipeline, key=pipeline))
+        done = Operation("MATERIALISATION", "m", details={"bytes_billed": billed})
+        ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[done])
+    assert [ledger.last_cost(name, "t", "local") for name in "pqr"] == [10, 20, None]
+
+
 def test_operations_and_assets_are_kept(ledger):
     claim = ledger.claim_task(TASK)
     ledger.finish_task(
@@ -251,6 +278,49 @@ def test_processes_that_begin_at_once_share_a_new_ledger(tmp_path):
         assert [told.get(timeout=30) for _ in processes] == [""] * 8
         for process in processes:
             process.join()
+
+
+def test_the_work_of_a_backfill_is_that_of_its_runs_and_those_they_started(ledger):
+    def attempt(run_id, key, status, **more):
+        claim = ledger.claim_task(replace(TASK, run_id=run_id, key=key, instance=key), **more)
+        ledger.finish_task(claim.id, status, int(status != "SUCCEEDED"))
+
+    for run in (
+        replace(RUN, id="chunk", backfill_id="b"),
+        replace(RUN, id="below", parent_run_id="chunk"),
+        replace(RUN, id="deep", parent_run_id="below"),
+        replace(RUN, id="other", backfill_id="c"),
+    ):
+        assert ledger.claim_run(run, 9) is None
+    backfills = Backfills(ledger)
+    assert backfills.work("b") == Work(0, 0, 0, 0)
+    attempt("chunk", "once", "SUCCEEDED")
+    attempt("below", "later", "FAILED")
+    attempt("deep", "later", "CANCELLED")
+    attempt("deep", "later", "SUCCEEDED")
+    attempt("other", "others", "SUCCEEDED")
+    attempt("run-1", "nobodys", "SUCCEEDED")
+    ledger.note_task(replace(TASK, run_id="chunk", key="once", instance="once"), "SKIPPED", "done before")
+    assert backfills.work("b") == Work(tasks=2, tries=4, begun_again=1, done_again=0)
+    attempt("chunk", "once", "FAILED", force=True)  # it had succeeded
+    assert backfills.work("b") == Work(tasks=2, tries=5, begun_again=2, done_again=1)
+
+
+def test_what_is_done_again_because_the_warehouse_was_gone_was_needed(ledger):
+    assert ledger.claim_run(replace(RUN, id="chunk", backfill_id="b"), 9) is None
+    for _ in range(2):
+        claim = ledger.claim_task(replace(TASK, run_id="chunk"))
+        ledger.finish_task(claim.id, "SUCCEEDED", 0)
+        ledger.forget("local")
+    assert Backfills(ledger).work("b") == Work(tasks=1, tries=2, begun_again=1, done_again=0)
+
+
+def test_who_holds_a_task_of_a_run_that_is_over_is_about_to_let_go(ledger):
+    assert isinstance(ledger.claim_task(TASK), Claimed)
+    held = Held("run-1", os.getpid())
+    assert ledger.claim_task(TASK) == held
+    ledger.finish_run("run-1", "FAILED")  # as when its runner has died
+    assert ledger.claim_task(TASK) == replace(held, ending=True)
 
 
 def test_a_ledger_that_is_kept_open_is_not_tidied_up_after_every_transaction(ledger, tmp_path):
