@@ -81,6 +81,12 @@ def test_the_history_has_each_part_and_the_task_with_the_tables_of_all(small):
     assert (late.status, late.run_id) == ("DONE", "r1")
 
 
+def test_a_part_is_done_again_when_what_its_task_needs_was(small):
+    assert small.part("run", "--select", "one").status == "DONE"
+    assert small.part(task="before", force=True).status == "SUCCEEDED"
+    assert small.part("run", "--select", "one").status == "SUCCEEDED"
+
+
 def test_other_models_than_the_listed_ones_stop_the_task_before_anything_is_built(small):
     nodes = small.write("other.json", json.dumps({**small.made, "chosen": small.made["chosen"][1:]}))
     said = small.part(nodes=nodes, force=True)
