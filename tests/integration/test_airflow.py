@@ -159,6 +159,14 @@ def test_dags_are_those_that_the_export_lists(probed, probe, project):
     }
 
 
+def test_operators_that_are_copies_are_those_that_airflow_makes(airflow):
+    """Each attribute of each, and what Airflow stores of the DAGs."""
+    found = airflow.copies(ROOT, GOLDEN)
+    assert found["copied"]
+    assert found["compared"] > 100
+    assert found["differ"] == []
+
+
 def test_what_is_deployed_needs_nothing_beside_it(airflow, probed, tmp_path):
     subprocess.run([ROOT / "deploy/airflow/bundle.sh", tmp_path / "bundle"], check=True, cwd="/")
     [found] = airflow.probe("", dags=tmp_path / "bundle")

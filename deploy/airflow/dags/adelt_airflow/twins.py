@@ -1,33 +1,114 @@
-"""Many operators of one kind: Airflow makes the first of a DAG, the others are copies of it with fields of their own.
+"""Many operators of one kind: Airflow makes the first of a folder, the others are copies of it with fields of their own.
 
 Making each one took Airflow longer than everything else about a pipeline together (decision 0051).
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
+
+from .api import DAG, VERSION
+
+# The tests compare copies with what Airflow makes itself on these; any other version makes every operator itself.
+COMPARED = ("2.11", "3.1", "3.2", "3.3")
+_OF_A_DAG = ("dag", "_dag", "task_group", "start_date", "end_date")
+_EDGES = ("upstream_task_ids", "downstream_task_ids")
+_ARGUMENTS = "_BaseOperator__init_kwargs"  # in which an operator remembers them
 
 
 class Twins:
-    """The operators of one DAG; it must be the current one. What they wait for is not set."""
+    """The operators of the DAGs of one folder, which have the same default arguments.
+
+    Each is made while its DAG is the current one. What it waits for is not set.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[Callable[..., Any], Any] = {}
+        self._copies = VERSION in COMPARED
+        self._models: dict[tuple[Any, ...], Any] = {}
 
-    def make(self, kind: Callable[..., Any], fields: dict[str, Any]) -> Any:
+    def make(self, dag: DAG, kind: Callable[..., Any], fields: dict[str, Any]) -> Any:
         """An operator.
 
         Args:
+            dag: Its DAG.
             kind: Its class, or what else makes one.
-            fields: Its arguments: the same names for all of a kind, and names that are attributes of it too.
+            fields: Its arguments; each is an attribute of it too.
         """
-        first = self._first.get(kind)
-        if first is None:
-            self._first[kind] = first = kind(**fields)
-            return first
-        made = copy.copy(first)
-        alone = {"task_group": None, "upstream_task_ids": set(), "downstream_task_ids": set()}
-        vars(made).update(fields | alone)
-        first.task_group.add(made)
-        first.dag.add_task(made)
+        model = self._models.get((kind, *fields))
+        if model is None:
+            made = kind(**fields)
+            if self._copies:
+                self._models[kind, *fields] = _Model(made)
+            return made
+        made = model.copy(dag, fields)
+        dag.add_task(made)
         return made
+
+    def mapped(self, dag: DAG, kind: Any, fields: dict[str, Any], over: dict[str, Any]) -> Any:
+        """An operator that is mapped.
+
+        Args:
+            dag: Its DAG.
+            kind: Its class.
+            fields: Its arguments.
+            over: The argument that it is mapped over, with the result of another task.
+        """
+        model = self._models.get((kind, *fields, *over))
+        if model is None:
+            made = kind.partial(**fields).expand(**over)
+            if self._copies:
+                self._models[kind, *fields, *over] = _MappedModel(made)
+            return made
+        made = model.copy(fields, over)
+        dag.add_task(made)
+        return made
+
+
+class _Model:
+    """An operator to be copied, which belongs to no DAG and has no edges."""
+
+    def __init__(self, first: Any) -> None:
+        self._operator = copy.copy(first)
+        own = vars(self._operator)
+        own.update((name, None) for name in _OF_A_DAG if name in own)
+        own.update((name, set()) for name in _EDGES)
+        self._containers = _containers(own)
+
+    def copy(self, dag: DAG, fields: Mapping[str, Any]) -> Any:
+        made = copy.copy(self._operator)
+        own = vars(made)
+        own.update((name, copy.copy(value)) for name, value in self._containers)
+        own.update(fields)
+        own[_ARGUMENTS].update(fields)
+        if "dag" in own[_ARGUMENTS]:  # Airflow 3
+            own[_ARGUMENTS].update(dag=dag, task_group=dag.task_group)
+        return made
+
+
+class _MappedModel:
+    """The same for an operator that is mapped; most of its values are in a mapping of their own."""
+
+    def __init__(self, first: Any) -> None:
+        self._operator = copy.copy(first)
+        for name in _OF_A_DAG:
+            if hasattr(first, name):
+                setattr(self._operator, name, None)
+        self._given = first.partial_kwargs.copy()
+        self._containers = _containers(self._given)
+
+    def copy(self, fields: Mapping[str, Any], over: Mapping[str, Any]) -> Any:
+        made = copy.copy(self._operator)
+        given = self._given.copy()
+        given.update((name, copy.copy(value)) for name, value in self._containers)
+        given.update(fields)
+        made.task_id = given.pop("task_id")
+        made.params = copy.copy(made.params)
+        made.partial_kwargs = given
+        made.expand_input = type(made.expand_input)(over)
+        made.upstream_task_ids, made.downstream_task_ids = set(), set()
+        return made
+
+
+def _containers(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What each copy needs one of its own of: whoever changes a list of one operator, does not mean all of them."""
+    return [(name, value) for name, value in values.items() if isinstance(value, list | set | MutableMapping)]
