@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-# What only a constructor reads, and what tells whether a command is the path of a script, which none of ours is.
-UNUSED = {"kwargs_to_upstream", "_unrendered_bash_command"}
+# A time, what only a constructor reads, and what tells whether a command is the path of a script, which none of ours is.
+UNUSED = {"last_loaded", "kwargs_to_upstream", "_unrendered_bash_command"}
 
 
 # Every kind of operator, in two pipelines that have nothing in common.
@@ -61,7 +61,7 @@ def shown(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(str(shown(one)) for one in value)
     if "TaskGroup" in repr(value):
-        return f"group of {value.dag}"
+        return f"{type(value).__name__} of {value.dag}: {list(value.children)}, {sorted(value.used_group_ids, key=str)}"
     if callable(value) and hasattr(value, "__code__"):
         return [value.__qualname__, [type(cell.cell_contents).__name__ for cell in value.__closure__ or ()]]
     return repr(value).partition(" at 0x")[0]
@@ -75,12 +75,12 @@ def values(task: Any) -> dict[str, Any]:
 
 
 def of_dags(dags: list[Any]) -> dict[str, dict[str, Any]]:
-    """Each operator of DAGs, and what Airflow stores of each DAG."""
+    """DAGs and their operators, and what Airflow stores of each DAG."""
     from airflow.serialization import serialized_objects as stored
 
     to_dict = getattr(stored, "DagSerialization", stored.SerializedDAG).to_dict  # the first from 3.2 on
     tasks = {f"{dag.dag_id}.{task.task_id}": shown(values(task)) for dag in dags for task in dag.tasks}
-    return {dag.dag_id: shown(to_dict(dag)) for dag in dags} | tasks
+    return {dag.dag_id: shown({**vars(dag), "stored": to_dict(dag)}) for dag in dags} | tasks
 
 
 def shared(dags: list[Any]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from adelt.errors import DefinitionError
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT = "tag:yaml.org,2002:str"
 _MOST_NODES = 50_000  # more is an alias bomb, not a pipeline
 
@@ -108,6 +109,17 @@ def parse(text: str, shown: str) -> Source:
     return Source(shown, data, root, text)
 
 
+@lru_cache(maxsize=4096)
+def _tag(kind: Any, value: str | None, implicit: Any) -> str:
+    return str(yaml.resolver.Resolver().resolve(kind, value, implicit))
+
+
+class _Loader(_Base):
+    """Knows numbers and the like by the same rules, but asks them once for each word: files have few different ones."""
+
+    resolve = staticmethod(_tag)
+
+
 class _Builder:
     """Values of nodes; unlike the loader's own, it refuses double keys and alias bombs."""
 
@@ -123,12 +135,9 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return node.value if node.tag == _TEXT else self._loader.construct_object(node)
         self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.MappingNode):
-                return self._mapping(node)
-            return [self.build(item) for item in node.value]
-        finally:
-            self._open.discard(id(node))
+        made = self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.build(one) for one in node.value]
+        self._open.discard(id(node))
+        return made
 
     def _mapping(self, node: Any) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -41,6 +41,12 @@ def build(definition: Definition, index: int, config: Config, twins: Twins) -> D
     return _Builder(definition, index, config, twins).dag()
 
 
+@cache
+def _timetable(cron: str, timezone: str) -> CronDataIntervalTimetable:
+    """Once for each schedule that pipelines share: Airflow puts it into words, which takes longer than a pipeline's tasks."""
+    return CronDataIntervalTimetable(cron, timezone)
+
+
 class _Builder:
     def __init__(self, definition: Definition, index: int, config: Config, twins: Twins) -> None:
         self._definition, self._config = definition, config
@@ -64,7 +70,7 @@ class _Builder:
             description=" ".join(pipeline.description.split()) or None,
             doc_md=self._documentation(),
             tags=["adelt", *pipeline.tags],
-            schedule=CronDataIntervalTimetable(schedule.cron, schedule.timezone) if schedule else None,
+            schedule=_timetable(schedule.cron, schedule.timezone) if schedule else None,
             start_date=datetime.combine(begins, time(), self._zone) if begins else BEGINNING,
             catchup=schedule.catchup if schedule else False,
             max_active_runs=pipeline.concurrency.runs,
