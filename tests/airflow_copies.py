@@ -101,6 +101,8 @@ def main(dags: str, *projects: str) -> None:
     (own / "pipelines").mkdir()
     for name, text in PIPELINES.items():
         (own / "pipelines" / f"{name}.yml").write_text(text)
+    enlist, enlisted = twins._enlist, []
+    twins._enlist = lambda made, dag: (enlist(made, dag), enlisted.append(made))
     known, told, count = twins.COMPARED, [], 0
     for project in (own, *map(Path, projects)):
         twins.COMPARED = known
@@ -117,7 +119,7 @@ def main(dags: str, *projects: str) -> None:
             for key in {*copied[name], *made[name]}
             if copied[name].get(key) != made[name].get(key)
         ]
-    print(json.dumps({"copied": twins.VERSION in known, "compared": count, "differ": told}))
+    print(json.dumps({"copied": len(enlisted), "compared": count, "differ": told}))
 
 
 main(*sys.argv[1:])

@@ -34,7 +34,7 @@ def test_an_older_version_has_the_same_dags(newest, tmp_path, version):
         assert found["errors"] == []
         assert comparable(found) == comparable(wanted)
     copies = airflow.copies(ROOT, GOLDEN)
-    assert copies["copied"]
+    assert copies["copied"] > copies["compared"] / 2
     assert copies["differ"] == []
 
 

@@ -135,9 +135,12 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return node.value if node.tag == _TEXT else self._loader.construct_object(node)
         self._open.add(id(node))
-        made = self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.build(one) for one in node.value]
-        self._open.discard(id(node))
-        return made
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node)
+            return [self.build(item) for item in node.value]
+        finally:
+            self._open.discard(id(node))
 
     def _mapping(self, node: Any) -> dict[str, Any]:
         result: dict[str, Any] = {}

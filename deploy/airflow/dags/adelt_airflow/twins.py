@@ -5,12 +5,13 @@ Making each one took Airflow longer than everything else about a pipeline togeth
 
 import copy
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 from weakref import ProxyType, proxy
 
 from .api import DAG, VERSION
 
-# The tests compare copies with what Airflow makes itself on these; any other version makes every operator itself.
+# On these the tests compare copies with what Airflow makes itself; any other version makes every operator itself.
 COMPARED = ("2.11", "3.1", "3.2", "3.3")
 _EDGES = ("upstream_task_ids", "downstream_task_ids")
 _ARGUMENTS = "_BaseOperator__init_kwargs"  # in which an operator remembers them
@@ -37,7 +38,7 @@ class Twins:
         model = self._models.get((kind, *fields))
         if model is None:
             made = kind(**fields)
-            if self._copies:
+            if self._copies and _keeps(vars(made), fields):
                 self._models[kind, *fields] = _Model(made)
             return made
         return model.copy(dag, fields)
@@ -54,26 +55,31 @@ class Twins:
         model = self._models.get((kind, *fields, *over))
         if model is None:
             made = kind.partial(**fields).expand(**over)
-            if self._copies:
+            if self._copies and _keeps({**made.partial_kwargs, "task_id": made.task_id}, fields):
                 self._models[kind, *fields, *over] = _MappedModel(made)
             return made
         return model.copy(dag, fields, over)
 
 
+def _keeps(own: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+    """Whether arguments have become attributes as they were; another provider may do something else with them."""
+    return all(name in own and own[name] == value for name, value in fields.items())
+
+
 class _Model:
-    """An operator to be copied, which belongs to no DAG and has no edges."""
+    """An operator to be copied."""
 
     def __init__(self, first: Any) -> None:
         self._operator = copy.copy(first)
         self._group = _group_of(first)
         own = vars(self._operator)
         own.update((name, set()) for name in _EDGES)
-        self._containers = _containers(own)
+        self._fresh = _fresh(own)
 
     def copy(self, dag: DAG, fields: Mapping[str, Any]) -> Any:
         made = copy.copy(self._operator)
         own = vars(made)
-        own.update((name, copy.copy(value)) for name, value in self._containers)
+        own.update([(name, make()) for name, make in self._fresh])
         own.update(fields)
         own.update(_dag=dag, task_group=self._group(dag), start_date=dag.start_date)
         own[_ARGUMENTS].update(fields)
@@ -90,12 +96,12 @@ class _MappedModel:
         self._operator = copy.copy(first)
         self._group = _group_of(first)
         self._given = first.partial_kwargs.copy()
-        self._containers = _containers(self._given)
+        self._fresh = _fresh(self._given)
 
     def copy(self, dag: DAG, fields: Mapping[str, Any], over: Mapping[str, Any]) -> Any:
         made = copy.copy(self._operator)
         given = self._given.copy()
-        given.update((name, copy.copy(value)) for name, value in self._containers)
+        given.update([(name, make()) for name, make in self._fresh])
         given.update(fields)
         made.task_id = given.pop("task_id")
         made.params = copy.copy(made.params)
@@ -122,6 +128,9 @@ def _enlist(made: Any, dag: DAG) -> None:
         dag.task_count = len(dag.task_dict)
 
 
-def _containers(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What each copy needs one of its own of: whoever changes a list of one operator, does not mean all of them."""
-    return [(name, value) for name, value in values.items() if isinstance(value, list | set | MutableMapping)]
+def _fresh(values: Mapping[str, Any]) -> list[tuple[str, Callable[[], Any]]]:
+    """What makes the containers that each copy needs of its own: a policy that changes one's means no other's."""
+    found = (
+        (name, value) for name, value in values.items() if isinstance(value, list | set | MutableMapping)
+    )
+    return [(name, getattr(value, "copy", None) or partial(copy.copy, value)) for name, value in found]
