@@ -86,8 +86,8 @@ class _Builder:
                 made.upstream_task_ids.update(node.upstream)
                 for one in node.upstream:
                     self._nodes[one].downstream_task_ids.add(node.id)
-        # Not as an argument: each operator would copy all of them; nor by assignment, which checks defaults that the
-        # definition has checked. Both together are half the time.
+        # Not as an argument: operators would copy all of them; nor by assignment, which checks defaults that the
+        # definition has checked.
         object.__setattr__(self._dag, "params", ParamsDict(self._params()))
         return self._dag
 
