@@ -10,7 +10,8 @@ import yaml
 
 from adelt.errors import DefinitionError
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RULES: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 _MOST_NODES = 50_000  # more is an alias bomb, not a pipeline
 
@@ -89,6 +90,7 @@ def parse(text: str, shown: str) -> Source:
         DefinitionError: It is not YAML, no mapping, or has a key twice.
     """
     loader = _Loader(text)
+    loader.resolve = _tag
     try:
         root = loader.get_single_node()
         data = _Builder(loader, shown).build(root) if root else None
@@ -111,13 +113,8 @@ def parse(text: str, shown: str) -> Source:
 
 @lru_cache(maxsize=4096)
 def _tag(kind: Any, value: str | None, implicit: Any) -> str:
-    return str(yaml.resolver.Resolver().resolve(kind, value, implicit))
-
-
-class _Loader(_Base):
-    """Knows numbers and the like by the same rules, but asks them once for each word: files have few different ones."""
-
-    resolve = staticmethod(_tag)
+    """Whether a word is a number or the like, by the loader's rules; files have few different words."""
+    return str(_RULES.resolve(kind, value, implicit))
 
 
 class _Builder:
