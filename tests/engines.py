@@ -68,6 +68,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer would wait 40 ms for the client
 
             def do_GET(self):
                 self.answer(server.reads, [], None)

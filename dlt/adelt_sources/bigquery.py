@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import requests.exceptions
 from google.api_core import exceptions as api
@@ -318,6 +319,16 @@ def client(warehouse: BigQuery) -> bigquery.Client:
 def label(text: str) -> str:
     """A text as the value of a label: lower case letters, digits, `_` and `-`, at most 63."""
     return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]
+
+
+def new_job_id(run: str, what: str) -> str:
+    """An id that no job has had. Calls that repeat a lost one share it; another try, and another item, have their own.
+
+    Args:
+        run: Whose job it is.
+        what: What it does.
+    """
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', f'adelt_{run}_{what}')[:500]}_{uuid4().hex[:12]}"
 
 
 @contextmanager

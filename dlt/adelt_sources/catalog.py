@@ -81,7 +81,7 @@ class TableSpec:
         columns: Columns in order, adelt's own (`_run_id`, ...) last.
         partition_by: Partition column on BigQuery.
         cluster_by: Cluster columns on BigQuery.
-        lookback_days: Days before the interval that a run asks for again.
+        lookback_days: Days before the interval that pipelines ask for again; `interval.lookback` of each does it.
         facts: Everything else the declaration says (the API method, the report type, ...).
     """
 

@@ -69,7 +69,7 @@ def _task(here: Settings, connection: "Connection", task: TaskPreview) -> int | 
 
     if not here.ledger.exists():
         return None
-    return open_ledger(here).last_cost(task.id.rpartition(".")[2].partition("[")[0], here.environment)
+    return open_ledger(here).last_cost(task.pipeline, task.instance, here.environment)
 
 
 def _ingest(connection: "Connection", action: Any, window: Interval) -> int | None:

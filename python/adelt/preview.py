@@ -27,6 +27,8 @@ class TaskPreview:
         key: Idempotency key.
         why: Why it is skipped, or which run has done it.
         window: Days it is for: the interval with its pipeline's look-back.
+        pipeline: The pipeline it belongs to, which a task of the previewed one may run.
+        instance: How that pipeline calls it.
     """
 
     id: str
@@ -38,6 +40,8 @@ class TaskPreview:
     key: str
     why: str = ""
     window: str = ""
+    pipeline: str = ""
+    instance: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _tasks(definition: Definition, plan: Plan, history: "History", *, force: boo
             result.append(
                 TaskPreview(
                     task.id, state, group.needs, task.kind, describe(task, plan), task.action, task.key,
-                    skip or (f"run {run}" if run else ""), str(plan.window),
+                    skip or (f"run {run}" if run else ""), str(plan.window), plan.pipeline, task.id,
                 )
             )  # fmt: skip
     return tuple(result)

@@ -75,6 +75,7 @@ def test_strict_exits_3_lists_what_is_missing_and_writes_nothing(project, capsys
         (("pipelines/small.yml", "name: small", "name: weekly"), "two pipelines are called `weekly`"),
         (("pipelines/weekly.yml", "label:", "adelt_at:"), "the input `adelt_at` cannot be exported"),
         (("pipelines/small.yml", "run:", "rum:"), "rum"),
+        (("deploy/airflow/config.yml", "", "kubernetes: {imag: x}\n"), "`kubernetes.imag`"),
         (("deploy/kestra/config.yml", "", "namspace: x\n"), "`namspace`"),
         (("deploy/kestra/config.yml", "", "namespace: [\n"), "not YAML"),
         (("deploy/kestra/config.yml", "", "- x\n"), "config.yml"),

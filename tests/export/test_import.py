@@ -67,10 +67,12 @@ def test_a_flow_of_kestra(project):
         "inputs.days > 2",
     )
     assert (tasks["next_one"].pipeline.name, tasks["next_one"].pipeline.wait) == ("small", False)
-    assert [name for name, task in tasks.items() if not task.enabled] == ["foreign", "gone"]
+    assert [name for name, task in tasks.items() if not task.enabled] == ["foreign", "gone", "log"]
+    assert tasks["log"].matrix.axes.popitem()[1] == ["x", "y"]
     assert pipeline.on_failure[0].webhook == "https://example.com/hook"
     told = "\n".join(found.lost)
-    for word in ("FILE", "trigger w", "jdbc.postgresql", "interval", "no pipeline `unknown`"):
+    kept_apart = "pluginDefaults of io.kestra.plugin.gcp.bigquery: projectId, location"
+    for word in ("FILE", "trigger w", "jdbc.postgresql", "interval", "no pipeline `unknown`", kept_apart):
         assert word in told, word
 
 
@@ -177,7 +179,7 @@ def _places(value, path=()):
 
 #: Places where any key may stand: values for people's own names, and tasks of types that are not known.
 FREE = {
-    "kestra": ("variables", "env", "labels", "inputs", "values", "foreign", "w"),
+    "kestra": ("variables", "env", "labels", "inputs", "values", "foreign", "log", "w"),
     "orchestra": ("run_inputs", "parameters", "t", "pipeline", "tasks", "inputs", "sensors", "checks"),
 }
 

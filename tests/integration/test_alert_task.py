@@ -95,7 +95,9 @@ def test_each_receiver_is_told_of_each_row_once(alert, hooks):
 
 def test_every_kind_of_receiver_gets_it_in_its_own_form(alert, hooks, mails, tmp_path):
     to = [{"slack": "#ads"}, {"teams": "ads"}, {"email": "ads@example.com"}]
-    rows = [(f"k{number:02}", f"table {number} is empty") for number in range(25)]
+    rows = [(f"k{number:02}", f"table {number} is empty") for number in range(24)] + [
+        ("a", "a < b & <!here>")
+    ]
     code, said = alert(
         rows, to,
         SLACK_WEBHOOK_URL=f"{hooks.url}/slack/{SECRET}", TEAMS_WEBHOOK_URL=f"{hooks.url}/teams",
@@ -104,8 +106,10 @@ def test_every_kind_of_receiver_gets_it_in_its_own_form(alert, hooks, mails, tmp
     assert code == 0, said
     got = dict(hooks.got)
     text = got[f"/slack/{SECRET}"]["text"].splitlines()
-    assert text[:2] == ["p 2026-01-05/2026-01-06: 25 new alerts (local)", "table 0 is empty"]
+    assert text[0] == "p 2026-01-05/2026-01-06: 25 new alerts (local)"
+    assert text[1:3] == ["a &lt; b &amp; &lt;!here&gt;", "table 0 is empty"]  # nobody is called by a row
     assert (len(text), text[-1]) == (22, "and 5 more")
+    text[1] = "a < b & <!here>"
     card = got["/teams"]["attachments"][0]["content"]["body"]
     assert [block["text"] for block in card] == text
     ((_, to, mail),) = mails.got

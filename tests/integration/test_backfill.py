@@ -232,6 +232,66 @@ def test_a_dry_run_says_what_is_left_and_what_it_takes(home):
     assert home.noted("a").total() == 3
 
 
+PROFILE = """
+adelt:
+  target: local
+  outputs: {local: {type: duckdb, path: "{{ env_var('ADELT_WAREHOUSE') }}"}}
+"""
+
+
+@pytest.fixture
+def models(home):
+    """A pipeline `d` with models, and a task after them that takes notes."""
+    (home.folder / "dbt" / "models").mkdir(parents=True)
+    (home.folder / "dbt" / "dbt_project.yml").write_text("name: d\nprofile: adelt\n")
+    (home.folder / "dbt" / "profiles.yml").write_text(PROFILE)
+    (home.folder / "dbt" / "models" / "one.sql").write_text("select 1 as one")
+    load = f"{{run: {json.dumps('echo {{ inputs.who }}; ' + NOTE % 'load')}}}"
+    later = f"{{needs: [transform], run: {json.dumps(NOTE % 'later')}}}"
+    transform = "{needs: [load], dbt: {command: run}}"
+    home.write("d", f"  load: {load}\n  transform: {transform}\n  later: {later}\n")
+    file = home.folder / "pipelines" / "d.yml"
+    file.write_text(file.read_text() + "inputs: {who: {type: string, default: a}}\n")
+    return home
+
+
+def test_models_at_the_end_are_built_again_if_anything_was_loaded(models):
+    days = ("d", "--from", "2026-01-01", "--to", "2026-01-02")
+    models(*days)
+    assert (models.noted("load").total(), models.noted("later").total()) == (2, 1)
+    models(*days)  # nothing was loaded
+    assert (models.noted("load").total(), models.noted("later").total()) == (2, 1)
+    models(*days, "-i", "who=b")  # what `later` needs is for the same days, but of other rows
+    assert (models.noted("load").total(), models.noted("later").total()) == (4, 2)
+
+
+def test_models_that_were_built_after_the_last_load_are_not_built_again(models):
+    days = ("d", "--from", "2026-01-01", "--to", "2026-01-02")
+    models(*days)
+    file = models.folder / "pipelines" / "d.yml"
+    file.write_text(
+        file.read_text().replace(
+            '{needs: [transform], run: "', '{needs: [transform], run: "test -e {{ env.NOTES }}/go || exit 1; '
+        )
+    )
+    models(*days, "-i", "who=b", code=1)  # the models are built, and what needs them fails
+    (models.notes / "go").touch()
+    said, _ = models("--resume", "last")
+    assert (models.noted("load").total(), models.noted("later").total()) == (4, 2)
+    assert "1 more than once, none after it had succeeded" in said
+
+
+def test_force_does_again_what_is_done(models):
+    days = ("d", "--from", "2026-01-01", "--to", "2026-01-02")
+    models(*days)
+    (one,) = json.loads(models(*days, "--force", "--dry-run", "--json")[0])["estimates"]
+    assert (one["tasks"], one["done"]) == (4, 0)
+    models(*days, "--force")
+    assert (models.noted("load").total(), models.noted("later").total()) == (4, 2)
+    models("--resume", "last")
+    assert models.noted("load").total() == 4
+
+
 def test_an_estimate_counts_what_pipelines_run_in_others(home):
     home.write("all", "  one: {pipeline: {name: p}}\n  two: {needs: [one], run: echo}\n")
     home("p", "--from", "2026-01-01", "--to", "2026-01-03")

@@ -29,6 +29,10 @@ tasks:
   look:
     needs: [make]
     sql: {statement: "select count(*) from scratch.days"}
+  each:
+    needs: [make]
+    matrix: {n: [1, 2]}
+    sql: {statement: "insert into scratch.days values (date '2025-01-0{{ matrix.n }}', 1)"}
 """
 
 
@@ -75,6 +79,18 @@ def test_sql_and_sensors_work(adelt):
     assert json.loads(asked.stdout) == [{"last_day": "2026-01-27"}]
 
 
+def test_every_item_and_every_try_of_sql_is_done(adelt, tmp_path):
+    words = ("--interval", "2026-01-27/2026-01-28", "--run-id", "r")
+    for n, home in ((1, "a"), (2, "a"), (2, "b")):  # the second worker knows nothing of the first one's tries
+        done = adelt("task", "counts.each", "--matrix", f"n={n}", *words, ADELT_HOME=str(tmp_path / home))
+        assert done.returncode == 0, done.stdout + done.stderr
+    asked = adelt(
+        "query", "select n, count(*) as rows_ from (select extract(day from day) as n from scratch.days"
+        " where day < '2026-01-01') group by 1 order by 1", "--json",
+    )  # fmt: skip
+    assert [one["rows_"] for one in json.loads(asked.stdout)] == [2, 3]
+
+
 def test_a_plan_says_what_it_would_cost(adelt):
     done = json.loads(adelt("plan", "dv360_reports", "--date", "2026-01-28", "--force", "--json").stdout)
     assert sum(done[0]["bytes"].values()) > 10_000
@@ -89,6 +105,14 @@ def test_a_run_that_would_exceed_the_limit_does_not_begin(adelt):
     assert done.returncode == 2
     assert "1,000 are allowed" in done.stderr
     assert "max_run_bytes" in done.stderr
+
+
+def test_a_backfill_of_which_a_chunk_would_exceed_the_limit_does_not_begin(adelt):
+    words = ("backfill", "dv360_reports", "--from", "2026-01-26", "--to", "2026-01-27")
+    done = adelt(*words, ADELT_MAX_RUN_BYTES="1000")
+    assert (done.returncode, "1,000 are allowed" in done.stderr) == (2, True), done.stdout + done.stderr
+    assert "there is no backfill" in adelt("backfill", "--status", "last").stderr
+    assert adelt(*words, "--dry-run", ADELT_MAX_RUN_BYTES="1000000000").returncode == 0
 
 
 def test_what_it_cost_is_in_the_ledger(adelt):

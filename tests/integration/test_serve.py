@@ -18,6 +18,7 @@ from adelt.engine import open_ledger
 from adelt.ids import new_id
 from adelt.ledger import Ledger, NewRun
 from adelt.ledger.owner import Owner
+from adelt.serve import resources
 from adelt.serve.app import BASE
 from adelt.settings import load
 
@@ -103,6 +104,12 @@ def test_pages_hold_every_run_once_newest_first(url):
     assert seen == [f"run-{number:04d}" for number in reversed(range(RUNS))]
 
 
+def test_runs_are_looked_up_and_not_compared_with_each_other(home):
+    with resources.History(home / "ledger.sqlite")._connection() as con:
+        plan = con.execute(f"EXPLAIN QUERY PLAN {resources._RUNS}").fetchall()
+    assert any("SEARCH c USING" in row["detail"] for row in plan)  # the children of each
+
+
 def test_a_run_says_what_orchestra_says(url):
     run = get(url, f"{BASE}/pipeline_runs", pipeline_run_ids="run-0001")["results"][0]
     assert run["pipelineName"] == "b"
@@ -159,6 +166,9 @@ def test_an_asset_is_as_fresh_as_its_last_success(url):
         ({"page_size": "101"}, ["query", "page_size"], "less_than_equal"),
         ({"page": "x"}, ["query", "page"], "int_parsing"),
         ({"page": "9" * 30}, ["query", "page"], "less_than_equal"),
+        ({"status": ""}, ["query", "status"], "empty"),
+        ({"pipeline_run_ids": " ,"}, ["query", "pipeline_run_ids"], "empty"),
+        ({"time_from": "0001-01-01T00:00+14:00", "time_to": "0001-01-02"}, ["query", "time_from"], "time"),
         ({"time_from": "2026-01-01"}, ["query"], "window"),
         ({"time_from": "2026-01-01", "time_to": "2026-01-08T00:00:01"}, ["query"], "window"),
         ({"time_from": "2026-01-02", "time_to": "2026-01-01"}, ["query"], "window"),
@@ -212,6 +222,8 @@ def test_who_may_ask(home):
     with listening(home / "ledger.sqlite", home / "logs") as url:
         rebound = requests.get(f"{url}/assets", headers={"Host": "evil.example"}, timeout=10)
         assert rebound.status_code == 403
+        other = requests.get(f"{url}/assets", headers={"Host": "127.0.0.2:8780"}, timeout=10)
+        assert other.status_code == 200
         assert requests.post(f"{url}/assets", timeout=10).status_code == 405
 
 

@@ -194,6 +194,21 @@ tasks:
 """
 
 
+def test_what_needs_a_task_that_ran_again_runs_again_as_in_a_local_run(project, capsys):
+    text = "{version: 1, name: p, inputs: {n: {type: integer, default: 1}}, tasks: {load: {run: 'echo {{ inputs.n }}'}, "
+    (project / "pipelines/p.yml").write_text(text + "models: {needs: [load], run: echo}}}")
+
+    def run(run_id, n):
+        for name in ("p.load", "p.models"):
+            task(name, interval="2026-01-02/2026-01-03", run_id=run_id, inputs=[f"n={n}"])
+        return capsys.readouterr().out.count("done by run")
+
+    assert run("r1", 1) == 0
+    assert run("r2", 1) == 2
+    assert run("r3", 2) == 0  # other rows of the same day: the models are not done
+    assert run("r3", 2) == 2
+
+
 def test_outputs_of_a_matrix_that_a_task_listed_reach_later_tasks(project):
     (project / "pipelines/chained.yml").write_text(CHAINED)
     here = settings.load()

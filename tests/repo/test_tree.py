@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from adelt import generate
+from adelt import definition, generate
 from adelt.definition import schema
+from adelt.plan import make_plan
+from adelt.window import parse_interval
+from adelt_sources.catalog import table_spec
 
 ROOT = Path(__file__).parents[2]
 OURS = ("dlt/adelt_sources", "python/adelt", "python/adelt_sandbox")
@@ -80,6 +83,18 @@ def test_every_pipeline_names_its_schema_on_the_first_line():
         match = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
         assert match, path
         assert (path.parent / match[1]).resolve() == ROOT / schema.PATH
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yml")), ids=lambda path: path.stem)
+def test_pipelines_ask_again_for_as_many_days_as_their_tables_say(path):
+    loaded = definition.load(path, ROOT)
+    interval = parse_interval("2026-06-01/2026-07-01")
+    plan = make_plan(loaded, interval, {})
+    asked_again = (plan.interval.start - plan.window.start).days
+    for task in plan.tasks:
+        if task.kind == "ingest":
+            spec = table_spec(str(task.action["source"]), str(task.action["table"]))
+            assert asked_again >= spec.lookback_days, task.id
 
 
 def test_no_file_knows_the_machine_it_was_written_on():

@@ -162,6 +162,7 @@ def test_a_wrong_file_is_told_with_its_lines(tmp_path):
     path = tmp_path / "years.yml"
     path.write_text(
         "paralel: 2\norder: newst\npipelines:\n  - {pipeline: p, from: 2024-01-01}\n  - {from: x, to: 2024-01-01}\n"
+        "  - {pipline: p, from: 2024-13-01, to: 2024-01-01}\n"
     )
     with pytest.raises(DefinitionErrors) as told:
         load_spec(path)
@@ -173,3 +174,5 @@ def test_a_wrong_file_is_told_with_its_lines(tmp_path):
     assert ("`newst` is not a value of `order`", ":2:8", "did you mean `newest`?") in said
     assert ("`to` is missing", ":4:5", "add `to:`") in said
     assert ("`pipeline` is missing", ":5:5", "add `pipeline:`") in said
+    assert ("unknown key `pipline`", ":6:6", "did you mean `pipeline`?") in said
+    assert [where for what, where, _ in said if "month value is outside" in what] == [":6:24"]

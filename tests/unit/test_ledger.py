@@ -164,6 +164,32 @@ def test_what_was_in_a_lost_warehouse_is_forgotten_but_not_other_work(ledger):
     assert ledger.done("other") is not None
 
 
+def test_a_backfill_of_old_days_leaves_a_table_as_fresh_as_it_is(ledger, clock):
+    def load(run_id, start, end):
+        ledger.ensure_run(replace(RUN, id=run_id, trigger="task", interval_start=start, interval_end=end))
+        claim = ledger.claim_task(replace(TASK, run_id=run_id, key=run_id))
+        ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[Operation("INGESTION", "raw.t")])
+        (asset,) = ledger.assets()
+        return asset["last_interval"], asset["run_id"], asset["last_success"]
+
+    assert load("new", "2026-01-05", "2026-01-06")[0] == "2026-01-05/2026-01-06"
+    clock.now += 60
+    assert load("old", "2025-12-01", "2026-01-01") == (
+        "2026-01-05/2026-01-06", "old", "2026-01-01T00:01:00.000Z",
+    )  # fmt: skip
+    assert load("newer", "2026-01-06", "2026-01-07")[0] == "2026-01-06/2026-01-07"
+    assert ledger.forget("local") == 3  # the tables are gone with their warehouse
+    assert ledger.assets() == []
+
+
+def test_what_a_task_cost_is_not_what_another_pipelines_task_of_that_name_cost(ledger):
+    for pipeline, billed in (("p", 10), ("q", 20)):
+        claim = ledger.claim_task(replace(TASK, pipeline=pipeline, key=pipeline))
+        done = Operation("MATERIALISATION", "m", details={"bytes_billed": billed})
+        ledger.finish_task(claim.id, "SUCCEEDED", 0, operations=[done])
+    assert [ledger.last_cost(name, "t", "local") for name in "pqr"] == [10, 20, None]
+
+
 def test_operations_and_assets_are_kept(ledger):
     claim = ledger.claim_task(TASK)
     ledger.finish_task(

@@ -91,7 +91,8 @@ def estimate(
                 look,
             )
         ]
-        undone = ledger.undone([key for leaf in leaves for key in (leaf.task.key, *leaf.around)])
+        keys = [key for leaf in leaves for key in (leaf.task.key, *leaf.around)]
+        undone = set(keys) if plan.spec.force else ledger.undone(keys)
         left = [leaf for leaf in leaves if leaf.left(undone)]
         told = [known for leaf in left if (known := experience(leaf.pipeline).get(leaf.task.task))]
         requests: defaultdict[str, float] = defaultdict(float)

@@ -22,6 +22,7 @@ class PlannedChunk:
         inputs: Inputs that were given.
         select: Tasks to run alone; empty runs all.
         after: Numbers of the chunks that must have succeeded before.
+        force: Whether tasks are done again that are done.
     """
 
     number: int
@@ -30,6 +31,7 @@ class PlannedChunk:
     inputs: Mapping[str, Any]
     select: tuple[str, ...] = ()
     after: tuple[int, ...] = ()
+    force: bool = False
 
     @property
     def pipeline(self) -> str:
@@ -102,10 +104,12 @@ def _chunks(
     whole = Interval(min(i.start for i in intervals), max(i.end for i in intervals))
     return (
         [
-            PlannedChunk(0, definition, interval, entry.inputs, early if late else entry.select)
+            PlannedChunk(
+                0, definition, interval, entry.inputs, early if late else entry.select, force=spec.force
+            )
             for interval in (intervals if early else ())
         ],
-        [PlannedChunk(0, definition, whole, entry.inputs, late)] if late else [],
+        [PlannedChunk(0, definition, whole, entry.inputs, late, force=spec.force)] if late else [],
     )
 
 

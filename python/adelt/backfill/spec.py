@@ -34,6 +34,7 @@ class Spec(_Strict):
     pipelines: tuple[Entry, ...] = Field(min_length=1, description="Pipelines, begun in this order.")
     order: Literal["oldest", "newest"] = Field("oldest", description="Which chunk of a pipeline comes first.")
     parallel: int = Field(1, ge=1, le=64, description="Chunks at a time.")
+    force: bool = Field(False, description="Do again what is done.")
     transform: Literal["end", "chunk"] = Field(
         "end",
         description="Whether dbt runs once when every chunk of every pipeline is loaded, or in every chunk.",

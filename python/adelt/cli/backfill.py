@@ -55,6 +55,7 @@ def backfill(
         str | None,
         typer.Option("--engine", help="Who runs the chunks: local (default), airflow or orchestra."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do tasks again that are done.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show chunks and what they will take instead.")
     ] = False,
@@ -82,6 +83,7 @@ def backfill(
     asked = {
         "pipelines": pipelines, "--from": first, "--to": last, "--chunk": chunk, "-i": inputs, "--select": select,
         "--config": config, "--order": order, "--parallel": parallel, "--transform": transform, "--engine": engine,
+        "--force": force,
     }  # fmt: skip
     if retry_unknown and not resume:
         raise InputError(
@@ -142,6 +144,7 @@ def _spec(asked: dict[str, Any]) -> "Spec":
     from adelt.window import parse_day
 
     ways = {name: asked[f"--{name}"] for name in ("engine", "order", "parallel", "transform")}
+    ways["force"] = asked["--force"] or None
     if asked["--config"]:
         _check_config_alone(asked)
         return _built(Spec, **{**dict(load_spec(asked["--config"])), **_given(ways)})
@@ -273,7 +276,7 @@ def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: st
         (
             one.pipeline, one.chunks, one.tasks, one.done, one.unknown,
             human_seconds(one.seconds / plan.spec.parallel) if one.seconds is not None else "unknown",
-            ", ".join(f"{count:,.0f} {api}" for api, count in sorted(one.requests.items())) or "unknown",
+            ", ".join(_requests(api, count) for api, count in sorted(one.requests.items())) or "unknown",
         )
         for one in found
     ]  # fmt: skip
@@ -286,10 +289,17 @@ def _preview(here: "Settings", plan: "BackfillPlan", ledger: "Ledger", place: st
             print(f"{one.pipeline}: its requests are {one.days_of_quota:.1f} days of Google's daily quota")
     if any(one.unknown for one in found):
         print("unknown: tasks that have never succeeded here; run one chunk to learn what they take")
-    lines: list[tuple[Any, ...]] = [_row(chunk) for chunk in plan.chunks]
+    lines: list[tuple[Any, ...]] = [(*_row(chunk), ", ".join(chunk.select) or "all") for chunk in plan.chunks]
     if len(lines) > _SHOWN:
-        lines[_SHOWN // 2 : -_SHOWN // 2] = [("...", "", "", "")]
-    print_table(("chunk", "pipeline", "from", "to (not included)"), lines)
+        lines[_SHOWN // 2 : -_SHOWN // 2] = [("...", "", "", "", "")]
+    print_table(("chunk", "pipeline", "from", "to (not included)", "tasks"), lines)
+
+
+def _requests(api: str, count: float) -> str:
+    from adelt.backfill.estimate import DAILY_QUOTAS
+
+    quota = f" (of {DAILY_QUOTAS[api]:,} a day)" if api in DAILY_QUOTAS else ""
+    return f"{count:,.0f} {api}{quota}"
 
 
 def _show(found: "Backfill", store: "Backfills", *, as_json: bool) -> None:
@@ -341,6 +351,9 @@ def _told(work: "Work") -> str:
 @contextmanager
 def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]]:
     """A bar with the time that is left on a terminal, a line for each chunk elsewhere."""
+    from adelt.cli.terminal import line
+    from adelt.run.events import RunTold
+
     if quiet:
         yield (lambda _: None), (lambda _: None)
         return
@@ -351,7 +364,11 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
             done[ended.status] += 1
             print(f"{done.total()}/{total}  {_ended_line(ended)}", file=sys.stderr, flush=True)
 
-        yield (lambda _: None), on_end
+        def on_event(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                print(line(event), file=sys.stderr, flush=True)
+
+        yield on_event, on_end
         return
     from rich.console import Console
     from rich.progress import (
@@ -372,6 +389,8 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
         failures = 0
 
         def live(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                progress.console.print(line(event), markup=False, highlight=False)
             task = getattr(event, "task", "")
             progress.update(bar, description=f"{event.pipeline}.{task}" if task else event.pipeline)
 

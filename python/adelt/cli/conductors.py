@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from adelt import warm
+from adelt import cost, preview, warm
 from adelt.backfill import BackfillPlan, PlannedChunk, Spec, conduct
 from adelt.backfill.conduct import Ended
 from adelt.errors import DefinitionErrors, InputError
@@ -10,6 +10,7 @@ from adelt.ledger import Ledger
 from adelt.ledger.backfills import Backfill
 from adelt.run import events, workers
 from adelt.settings import Settings
+from adelt_sources.warehouse import BigQuery
 
 Listener = Callable[[events.Event], None]
 OnEnd = Callable[[Ended], None]
@@ -22,7 +23,22 @@ class Here:
         self._here, self.place = here, here.environment
 
     def check(self, chunks: list[PlannedChunk]) -> None:
-        """The plan has been checked; there is nothing else."""
+        """See that no chunk would cost more than the target allows a run; the plan itself has been checked.
+
+        Raises:
+            InputError: One would.
+        """
+        if isinstance(self._here.warehouse, BigQuery) and self._here.warehouse.max_run_bytes is not None:
+            for chunk in chunks:
+                shown = preview.preview(
+                    self._here,
+                    chunk.definition,
+                    chunk.interval,
+                    chunk.inputs,
+                    chunk.select,
+                    force=chunk.force,
+                )
+                cost.check(self._here, cost.estimate(self._here, [shown]).values())
 
     def conduct(
         self, ledger: Ledger, found: Backfill, plan: BackfillPlan, listener: Listener, on_end: OnEnd

@@ -179,7 +179,7 @@ def runs(
         str, typer.Argument(help="A run, or the beginning or end of its id; shows its tasks.")
     ] = "",
     pipeline: Annotated[str, typer.Option("--pipeline", help="Only runs of this pipeline.")] = "",
-    limit: Annotated[int, typer.Option("--limit", help="How many runs.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many runs.")] = 20,
     log: Annotated[
         str | None, typer.Option("--log", help="Print the last log of this task of the run.")
     ] = None,

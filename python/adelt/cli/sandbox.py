@@ -11,7 +11,7 @@ from adelt.errors import AdeltError, InputError
 if TYPE_CHECKING:
     from adelt.settings import Settings
 
-_EXTRA = "install it with: pip install 'adelt[sandbox]'"
+_EXTRA = "in the folder of adelt: make setup, or pip install '.[sandbox]'"
 
 
 def sandbox(

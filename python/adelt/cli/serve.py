@@ -33,5 +33,5 @@ def serve(
     except ImportError as error:
         raise InputError(
             f"what serves the run history is not installed ({error.name} is missing)",
-            fix="install it with: pip install 'adelt[serve]'",
+            fix="in the folder of adelt: make setup, or pip install '.[serve]'",
         ) from error

@@ -119,7 +119,9 @@ def _locate(name: str, project: Path) -> Path:
     raise InputError(
         f"there is no pipeline `{name}`",
         where=f"{project / FOLDER}",
-        fix=did_you_mean(stem, known, otherwise="pipelines"),
+        fix=did_you_mean(stem, known, otherwise="pipelines")
+        if known
+        else "run adelt in the folder of the project, or set ADELT_PROJECT",
     )
 
 
@@ -236,7 +238,7 @@ def _children(kind: Any, step: str | int) -> list[Any]:
     origin, args = get_origin(kind), get_args(kind)
     if origin is dict and isinstance(step, str):
         return _unwrap(args[1])
-    if origin is list and isinstance(step, int):
+    if origin in (list, tuple) and isinstance(step, int):
         return _unwrap(args[0])
     return []
 

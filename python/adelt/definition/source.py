@@ -121,7 +121,7 @@ class _Builder:
         if self._count > _MOST_NODES or id(node) in self._open:
             raise self._error(node, "aliases that multiply or contain themselves")
         if isinstance(node, yaml.ScalarNode):
-            return node.value if node.tag == _TEXT else self._loader.construct_object(node)
+            return node.value if node.tag == _TEXT else self._scalar(node)
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -129,6 +129,12 @@ class _Builder:
             return [self.build(item) for item in node.value]
         finally:
             self._open.discard(id(node))
+
+    def _scalar(self, node: Any) -> Any:
+        try:
+            return self._loader.construct_object(node)
+        except ValueError:  # 2026-02-30: who expects a day says so, with its place
+            return node.value
 
     def _mapping(self, node: Any) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from adelt.definition import Definition
 from adelt.definition.model import Pipeline
 from adelt.export.airflow_graph import Rule, dag_ids, graph, schedules
-from adelt.export.core import FOLDER, Export, Kind, Note, document
+from adelt.export.core import FOLDER, Export, Kind, Note, document, read_config
 from adelt.export.shape import items_of
 from adelt.plan.plan import kept
 
@@ -70,13 +70,17 @@ class Graphs(BaseModel):
     tasks: dict[str, Task]
 
 
-def export(definitions: Sequence[Definition], project: Path) -> Export:  # noqa: ARG001
+def export(definitions: Sequence[Definition], project: Path) -> Export:
     """Write the pools and the graphs, and note what Airflow does not do as adelt does.
 
     Args:
         definitions: The pipelines.
         project: Folder of the project.
+
+    Raises:
+        DefinitionErrors: A setting is wrong, with which no DAG would load.
     """
+    read_config(Config, "airflow", project)
     notes = [note for definition in definitions for note in _Exporter(definition).notes()]
     pools = _pools([definition.pipeline for definition in definitions])
     for name, limits in pools.items():

@@ -103,6 +103,8 @@ class _Reader:
         for key in ("finally_", "after_execution", "outputs", "sla", "checks", "quotas", "retry", "disabled"):
             if getattr(flow, key):
                 found.lose(key.rstrip("_"))
+        for default in flow.plugin_defaults or ():
+            found.lose(f"pluginDefaults of {default.type}: {', '.join(default.values)}")
         tasks = found.definition.pop("tasks")
         found.definition["tasks"] = tasks
         return found
@@ -233,12 +235,12 @@ class _Reader:
         self._found.definition["tasks"][name] = made
         if before:
             made["needs"] = before
+        made |= around
         if isinstance(task, k.Foreign):
             self._found.placeholder(name, task.type)
             return name
         if task.description:
             made["description"] = task.description
-        made |= around
         try:
             made |= self._common(task)
             made |= translated(self._with_variables(self._action(task)), self._path)

@@ -48,7 +48,7 @@ class Reading:
         old = self.definition["tasks"].get(name, {})
         self.definition["tasks"][name] = {
             "description": f"Not taken over: {why}",
-            **({"needs": old["needs"]} if old.get("needs") else {}),
+            **{key: old[key] for key in ("needs", "matrix", "concurrency") if old.get(key)},
             "enabled": False,
             "run": ["false"],
         }

@@ -174,6 +174,22 @@ class Backfills:
         with self._ledger.connection() as con:
             return bool(con.execute("SELECT 1 FROM backfill_chunk WHERE run_id = ?", (run_id,)).fetchone())
 
+    def loaded_at(self, backfill_id: str, late: Iterable[tuple[str, str]]) -> str:
+        """When the last task was done for a backfill instead of found done; empty if none was.
+
+        Args:
+            backfill_id: The backfill.
+            late: Pipeline and name of tasks that do not count: they wait for the others.
+        """
+        with self._ledger.connection() as con:
+            row = con.execute(
+                "SELECT coalesce(max(t.completed_at), '') FROM pipeline_run p JOIN task_run t ON t.run_id = p.id"
+                " WHERE p.backfill_id = ? AND t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING')"
+                " AND p.pipeline || '.' || t.task NOT IN (SELECT value FROM json_each(?))",
+                (backfill_id, json.dumps([".".join(one) for one in late])),
+            ).fetchone()
+        return str(row[0])
+
     def chunk_waits(self, backfill_id: str, number: int) -> None:
         """Note that a chunk was not begun after all."""
         with self._ledger.transaction() as con:

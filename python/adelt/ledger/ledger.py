@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS asset (
   run_id TEXT NOT NULL, PRIMARY KEY (env, id)
 );
 CREATE INDEX IF NOT EXISTS pipeline_run_backfill ON pipeline_run (backfill_id) WHERE backfill_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS pipeline_run_parent ON pipeline_run (parent_run_id) WHERE parent_run_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS backfill (
   id TEXT PRIMARY KEY, env TEXT NOT NULL, spec TEXT NOT NULL, status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
   created_at TEXT NOT NULL, completed_at TEXT, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL
@@ -57,7 +58,7 @@ CREATE TABLE IF NOT EXISTS slot (
   pool TEXT NOT NULL, holder TEXT NOT NULL, lease_owner TEXT NOT NULL, heartbeat_at REAL NOT NULL, PRIMARY KEY (pool, holder)
 );
 """
-_VERSION = 2
+_VERSION = 3
 _LEASED = ("backfill", "pipeline_run", "task_run")  # tables whose rows a process holds while they are RUNNING
 _DIED = "the process died before it could say how it ended"
 WAREHOUSE_KINDS = ("ingest", "dbt", "sql", "pipeline", "export")
@@ -252,7 +253,7 @@ class Ledger:
         outputs: Mapping[str, Any] | None = None,
         operations: Iterable[Operation] = (),
     ) -> None:
-        """Close a task with what it did; assets of successful operations get the run's interval."""
+        """Close a task with what it did; assets of successful operations get the run's interval, unless they have later days."""
         with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = ?, exit_code = ?, message = ?, completed_at = ?, metrics = ?, outputs = ?"
@@ -292,8 +293,10 @@ class Ledger:
             "INSERT INTO asset (id, env, type, last_success, last_interval, run_id)"
             " SELECT ?, p.env, 'TABLE', ?, p.interval_start || '/' || p.interval_end, p.id"
             " FROM task_run t JOIN pipeline_run p ON p.id = t.run_id WHERE t.id = ?"
-            " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success,"
-            " last_interval = excluded.last_interval, run_id = excluded.run_id",
+            " ON CONFLICT (env, id) DO UPDATE SET last_success = excluded.last_success, run_id = excluded.run_id,"
+            # A backfill of old days takes nothing from the newest ones.
+            " last_interval = iif(substr(excluded.last_interval, instr(excluded.last_interval, '/') + 1)"
+            " < substr(last_interval, instr(last_interval, '/') + 1), last_interval, excluded.last_interval)",
             (operation.asset, self.now(), task_run_id),
         )
 
@@ -364,6 +367,18 @@ class Ledger:
             found = {key: _done(con, key) for key in keys}
         return {key: done for key, done in found.items() if done}
 
+    def is_stale(self, key: str, run_id: str, needs: Sequence[str]) -> bool:
+        """Whether a piece of work is done, but a run has done tasks since that it needs."""
+        with self.connection() as con:
+            done = _done(con, key)
+            return done is not None and bool(
+                con.execute(
+                    "SELECT 1 FROM task_run WHERE run_id = ? AND task IN (SELECT value FROM json_each(?)) AND attempt > 0"
+                    " AND status IN ('SUCCEEDED', 'WARNING') AND completed_at > ? LIMIT 1",
+                    (run_id, json.dumps(list(needs)), done.completed_at),
+                ).fetchone()
+            )
+
     def succeeded(self, pipeline: str, start: str, end: str, environment: str) -> bool:
         """Whether a pipeline's last run for an interval was a success."""
         with self.connection() as con:
@@ -377,6 +392,7 @@ class Ledger:
     def forget(self, environment: str) -> int:
         """Forget what was done in a warehouse that is gone; how many tasks that were."""
         with self.transaction() as con:
+            con.execute("DELETE FROM asset WHERE env = ?", (environment,))
             marks = ", ".join("?" * len(WAREHOUSE_KINDS))
             return con.execute(
                 f"UPDATE task_run SET forgotten = 1 WHERE env = ? AND forgotten = 0 AND kind IN ({marks})"
@@ -478,13 +494,14 @@ class Ledger:
             ).fetchall()
         return [_plain(row) for row in rows]
 
-    def last_cost(self, task: str, environment: str) -> int | None:
+    def last_cost(self, pipeline: str, task: str, environment: str) -> int | None:
         """Bytes billed by the operations of the last success of a task; None if there is none that says so."""
         with self.connection() as con:
             row = con.execute(
                 "SELECT sum(json_extract(o.details, '$.bytes_billed')) FROM operation o WHERE o.task_run_id ="
-                " (SELECT id FROM task_run WHERE task = ? AND env = ? AND status = 'SUCCEEDED' ORDER BY id DESC LIMIT 1)",
-                (task, environment),
+                " (SELECT id FROM task_run WHERE pipeline = ? AND instance = ? AND env = ? AND status = 'SUCCEEDED'"
+                " AND attempt > 0 ORDER BY id DESC LIMIT 1)",
+                (pipeline, task, environment),
             ).fetchone()
         return None if row is None or row[0] is None else int(row[0])
 

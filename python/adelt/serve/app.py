@@ -14,10 +14,10 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adelt.serve.filters import AssetFilters, OperationFilters, Paging, RunFilters, TaskFilters, words
+from adelt.serve.hosts import is_loopback
 from adelt.serve.resources import History
 
 BASE = "/api/engine/public"
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 Model = TypeVar("Model", bound=Paging)
 
@@ -96,7 +96,7 @@ class _Guard:
             return await self._app(scope, receive, send)
         request = Request(scope)
         if not self._token:
-            if request.url.hostname in _LOCAL_NAMES:
+            if is_loopback(request.url.hostname or ""):
                 return await self._app(scope, receive, send)
             answer = JSONResponse({"detail": "ask for localhost"}, 403)
         else:

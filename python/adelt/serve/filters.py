@@ -60,9 +60,12 @@ class AssetType(StrEnum):
 
 
 def _split(value: Any) -> Any:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not parts:  # as no filter it would show everything, to a program whose list was empty
+        raise PydanticCustomError("empty", "it names nothing; leave it out to see all")
+    return parts
 
 
 def _plus(value: Any) -> Any:
@@ -71,7 +74,10 @@ def _plus(value: Any) -> Any:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("time", "there is no such time in UTC") from error
 
 
 Time = Annotated[datetime, BeforeValidator(_plus), AfterValidator(_utc)]

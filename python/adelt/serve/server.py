@@ -1,12 +1,12 @@
 """Listen, and say where."""
 
-import ipaddress
 import socket
 from collections.abc import Callable
 
 from adelt import settings
 from adelt.engine import open_ledger
 from adelt.errors import AdeltError, InputError
+from adelt.serve.hosts import is_loopback
 from adelt.settings import Settings
 
 TOKEN = "ADELT_SERVE_TOKEN"
@@ -43,7 +43,7 @@ def serve(here: Settings, host: str, port: int, ready: Callable[[str], None]) ->
 
 def _token(host: str) -> str:
     token = settings.secret(TOKEN).strip()
-    if not token and not _is_loopback(host):
+    if not token and not is_loopback(host):
         raise InputError(
             "the run history is not shown to other machines without a token",
             where=f"--host {host}",
@@ -56,13 +56,6 @@ def _token(host: str) -> str:
             fix=f'export {TOKEN}="$(openssl rand -hex 32)"',
         )
     return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -85,15 +85,12 @@ def step(context: Context) -> StepResult:
 
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
-    """Hold the lock of a DuckDB file; BigQuery needs none."""
+    """Hold the lock of the DuckDB file, or that of dbt on this machine: a model's table of new rows has a fixed name."""
     from adelt_sources.lock import warehouse_lock
 
-    warehouse = context.settings.warehouse
-    if not isinstance(warehouse, DuckDb):
-        yield
-        return
+    here = context.settings
     with warehouse_lock(
-        warehouse.file,
+        here.warehouse.file if isinstance(here.warehouse, DuckDb) else here.home / "dbt" / here.target,
         holder=context.where,
         on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
     ):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from typing import Any
+from uuid import uuid4
 
 from adelt.ledger.rows import Operation
 from adelt.steps import places, tables
@@ -34,7 +35,8 @@ def step(context: Context) -> StepResult:
     # Says whose files these are, so that a later run may delete what a killed one left.
     family = "part-" + hashlib.sha256(f"{_owner(context)} {to.url}".encode()).hexdigest()[:8]
     query = tables.query(context)
-    written = _write(context, query, to, f"{family}-{context.run_id}-{context.attempt}")
+    # Another try may know nothing of this one, and yet must not meet its files.
+    written = _write(context, query, to, f"{family}-{context.run_id}-{uuid4().hex[:8]}")
     to.write(MANIFEST, json.dumps(_manifest(context, query, written), indent=1, default=str).encode())
     removed = _clear(to, former, family, written)
     size = sum(file.bytes for file in written.files)

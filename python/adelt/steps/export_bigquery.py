@@ -64,10 +64,8 @@ def write(context: Context, warehouse: BigQuery, query: str, to: Place, stem: st
 
 def _parts(context: Context, connection: "Connection", query: str, to: Place, stem: str) -> list[Part]:
     """One job for each value of the partition column, or one: its folder, its rows, its value."""
-    column, job = (
-        context.action["partition_by"],
-        f"adelt_{context.run_id}_{context.task.key[:12]}_{context.attempt}",
-    )
+    column = context.action["partition_by"]
+    job = bigquery.new_job_id(context.run_id, context.task.key[:12])
     if not column:
         return [("", _job(context, connection, query, f"{to.url}/{stem}", job), {})]
     parts: list[Part] = []

@@ -100,7 +100,7 @@ def _on_bigquery(
     labels = {"pipeline": context.plan.pipeline, "task": context.task.task, "run": context.run_id}
     with bigquery.connected(warehouse, labels) as connection:
         context.tell("sql", "running")
-        job_id = f"adelt_{context.run_id}_{context.task.task}_{context.attempt}"
+        job_id = bigquery.new_job_id(context.run_id, context.task.id)
         job = connection.run(script, job_id, where=context.where, parameters=parameters)
         rows = [] if many else [tuple(row.values()) for row in job.result()]
         return len(statements), rows, connection.cost.as_dict()

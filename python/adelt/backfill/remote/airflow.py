@@ -35,7 +35,7 @@ from adelt.settings import Settings
 URL, USER = "ADELT_AIRFLOW_URL", "ADELT_AIRFLOW_USER"
 TOKEN, PASSWORD = "AIRFLOW_TOKEN", "AIRFLOW_PASSWORD"
 # Params of the DAGs that adelt makes.
-INTERVAL, SELECT = "adelt_interval", "adelt_select"
+INTERVAL, SELECT, FORCE = "adelt_interval", "adelt_select", "adelt_force"
 _STATES = {"success": "SUCCEEDED", "failed": "FAILED"}
 _LOGIN_SECONDS = 1800.0
 _COMPOSER = (".composer.googleusercontent.com", ".composer.byoid.googleusercontent.com")
@@ -245,6 +245,9 @@ def _conf(chunk: PlannedChunk) -> dict[str, Any]:
     found[INTERVAL] = str(chunk.interval)
     if chunk.select:
         found[SELECT] = list(chunk.select)
+    # What waits for the other chunks may have been done for the same days, but from rows that were loaded again since.
+    if chunk.force or chunk.after:
+        found[FORCE] = True
     return found
 
 

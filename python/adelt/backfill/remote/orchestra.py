@@ -47,6 +47,7 @@ _STARTS = 4  # in a row that may be answered with: come back later
 _LOOKS, _LOOK_SECONDS = 5, 3.0  # a run appears in the list a moment after it was started
 _WEEK = timedelta(days=7)  # the longest time that one listing covers
 _PAGE_SIZE = 100
+_IDS = 50  # of runs in one address, which servers refuse when it is long
 _TASK_PAGE_SIZE = 50
 
 
@@ -183,10 +184,14 @@ class Orchestra:
         return None
 
     def states(self, runs: Mapping[str, str]) -> dict[str, RunState]:
-        """States of runs, all in one request where the listing still has them."""
-        wanted = {"pipeline_run_ids": ",".join(runs), "page_size": str(_PAGE_SIZE)}
-        answer = self._client.get("pipeline_runs", wanted, having=("results",))
-        listed = {run["id"]: run for run in answer["results"]}
+        """States of runs, many in one request where the listing still has them."""
+        listed: dict[str, Mapping[str, Any]] = {}
+        left = list(runs)
+        while left:
+            some, left = left[:_IDS], left[_IDS:]
+            wanted = {"pipeline_run_ids": ",".join(some), "page_size": str(_PAGE_SIZE)}
+            answer = self._client.get("pipeline_runs", wanted, having=("results",))
+            listed |= {run["id"]: run for run in answer["results"]}
         return {run_id: self._state(run_id, listed.get(run_id)) for run_id in runs}
 
     def _state(self, run_id: str, run: Mapping[str, Any] | None) -> RunState:
