@@ -115,7 +115,7 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     if request.again and (done := ledger.done(task.key)) and done.run_id == request.run_id:
         request = replace(request, force=True)
     needs = next(group.needs for group in made.groups if group.name == request.task)
-    if ledger.is_stale(task.key, request.run_id, needs):
+    if needs and ledger.is_stale(task.key, request.run_id, needs):
         request = replace(request, force=True)  # what it was built on has been made again, as in a local run
     claim = _claim(ledger, new_task(made, task, request.run_id), request)
     if not isinstance(claim, Claimed):
