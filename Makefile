@@ -8,7 +8,7 @@ AIRFLOW := .airflow/.ready
 JOBS := 2
 
 help:      ## show this
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 setup: $(SETUP)  ## install everything into .venv (uv comes from PyPI)
 

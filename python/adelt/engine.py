@@ -16,7 +16,7 @@ from adelt.definition import Definition
 from adelt.definition.model import Pipeline
 from adelt.definition.templates import as_text, slug
 from adelt.errors import InputError
-from adelt.ledger import WAREHOUSE_KINDS, Done, Held, Ledger, NewRun, NewTask
+from adelt.ledger import WAREHOUSE_KINDS, Held, Ledger, NewRun, NewTask
 from adelt.ledger.owner import HEARTBEAT_SECONDS
 from adelt.plan import Group, Plan, PlannedTask, instances, make_plan
 from adelt.plan.command import task_words
@@ -297,12 +297,9 @@ class _Around:
     def done(self, task: PlannedTask) -> str:
         self.seen[task.id] = task
         found = self._ledger.done(task.key)
-        if found is None or self._is_old(found) or (self._request.if_changed and found.digest != task.digest):
+        if found is None or (self._request.if_changed and found.digest != task.digest):
             return ""
-        return found.run_id
-
-    def _is_old(self, found: Done | None) -> bool:
-        return found is not None and found.completed_at < self._request.since
+        return "" if found.completed_at < self._request.since else found.run_id
 
     def outputs(self, plan: Plan) -> Mapping[str, Any]:
         return outputs_of(self._ledger, plan, self._request.definition)
@@ -312,7 +309,7 @@ class _Around:
 
     def command(self, plan: Plan, task: PlannedTask, attempt: int, *, force: bool) -> Command:
         self.seen[task.id] = task
-        force = force or self._is_old(self._ledger.done(task.key))
+        force = force or bool(self._request.since and not self.done(task))
         return Command(
             argv=task_command(plan, task, self._run_id, force=force, if_changed=self._request.if_changed),
             env=settings.child_environment(

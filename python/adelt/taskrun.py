@@ -126,7 +126,7 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         request = replace(request, force=True)
     needs = next(group.needs for group in made.groups if group.name == request.task)
     # What it was built on has been made again, as in a local run.
-    stale = {key for key in (task.key, whole.key) if ledger.is_stale(key, request.run_id, needs)}
+    stale = {key for key in {task.key, whole.key} if needs and ledger.is_stale(key, request.run_id, needs)}
     if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
         request = replace(request, force=True)
     as_whole = task is not whole and not request.force and whole.key not in stale

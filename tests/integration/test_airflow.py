@@ -111,6 +111,7 @@ def contracted(dag: dict) -> dict[str, tuple[str, ...]]:
 def test_reading_makes_no_errors_and_imports_nothing_heavy(probed):
     for probe in probed.values():
         assert probe["errors"] == []
+        assert probe["collects"]  # garbage again
     heavy = {"dlt", "dbt", "duckdb", "google", "pyarrow", "adelt_sources", "typer", "rich"}
     assert heavy & set(probed["project"]["imported"]) == set()
 
@@ -173,6 +174,13 @@ def test_dags_are_those_that_the_export_lists(probed, probe, project):
         )
         for name, dag in dags(probed[probe]).items()
     }
+
+
+def test_operators_that_are_copies_are_those_that_airflow_makes(airflow):
+    """Each attribute of each, and what Airflow stores of the DAGs."""
+    found = airflow.copies(ROOT, GOLDEN)
+    assert found["copied"] > found["compared"] / 2
+    assert found["differ"] == []
 
 
 def test_what_is_deployed_needs_nothing_beside_it(airflow, probed, tmp_path):

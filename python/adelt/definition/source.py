@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from adelt.errors import DefinitionError
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RULES: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 _MOST_NODES = 50_000  # more is an alias bomb, not a pipeline
 
@@ -88,6 +90,7 @@ def parse(text: str, shown: str) -> Source:
         DefinitionError: It is not YAML, no mapping, or has a key twice.
     """
     loader = _Loader(text)
+    loader.resolve = _tag
     try:
         root = loader.get_single_node()
         data = _Builder(loader, shown).build(root) if root else None
@@ -106,6 +109,12 @@ def parse(text: str, shown: str) -> Source:
     if not isinstance(data, Mapping):
         raise DefinitionError("a pipeline is a mapping", where=f"{shown}:1", fix="begin with `version: 1`")
     return Source(shown, data, root, text)
+
+
+@lru_cache(maxsize=4096)
+def _tag(kind: Any, value: str | None, implicit: Any) -> str:
+    """Whether a word is a number or the like, by the loader's rules; files have few different words."""
+    return str(_RULES.resolve(kind, value, implicit))
 
 
 class _Builder:

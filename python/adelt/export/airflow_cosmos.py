@@ -24,7 +24,7 @@ def chosen(config: Config, definition: Definition) -> list[str]:
     pipeline = definition.pipeline
     return [
         name
-        for name, task in pipeline.tasks.items()
+        for name, task in (pipeline.tasks.items() if config.cosmos else ())
         if task.dbt and any(fnmatchcase(f"{pipeline.name}.{name}", pattern) for pattern in config.cosmos)
     ]
 
