@@ -58,8 +58,7 @@ def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
         # A day, not the clock: whenever it is asked for again, the same rows are replaced.
         days = [*run.days, run.end] if run.flag("next_day") else run.days
         asked = days if by_day else days[-1:]
-        days = {day: pages.read(_window(day) if by_day else {}) for day in asked}
-        return _write(run, spec, days)
+        return _write(run, spec, {day: pages.read(_window(day) if by_day else {}) for day in asked})
 
 
 def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:

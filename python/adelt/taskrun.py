@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from adelt import __version__, plan, secrets, settings
+from adelt import __version__, definition, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
@@ -114,7 +114,7 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     if request.again and (done := ledger.done(task.key)) and done.run_id == request.run_id:
         request = replace(request, force=True)
     needs = next(group.needs for group in made.groups if group.name == request.task)
-    if ledger.is_stale(task.key, request.run_id, needs):
+    if ledger.is_stale(task.key, request.run_id, needs, _pipelines(request.definition, needs, here.project)):
         request = replace(request, force=True)  # what it was built on has been made again, as in a local run
     claim = ledger.claim_task(
         new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
@@ -128,6 +128,21 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         result = _perform(here, request, handover, made, task, claim, ledger)
     ledger.settle_run(request.run_id)
     return result
+
+
+def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
+    """Names of the pipelines that tasks run and wait for, and of those that these run."""
+    names: set[str] = set()
+    waiting = [(found, tasks)]
+    while waiting:
+        above, tasks = waiting.pop()
+        for task in tasks:
+            other = above.pipeline.tasks[task].pipeline
+            if other and other.wait and other.name not in names:
+                names.add(other.name)
+                inner = definition.find(other.name, project)
+                waiting.append((inner, inner.pipeline.tasks))
+    return names
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
