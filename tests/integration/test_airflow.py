@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from airflow_env import ROOT, Airflow
+from airflow_env import DAGS, ROOT, Airflow
 from oracle import differences, truth_after, warehouse_rows
 
 import adelt_sandbox
@@ -325,7 +325,44 @@ def test_a_failed_task_fails_the_run_and_is_told_without_the_secret(airflow, out
     assert path == "/s3cret"
     assert body["pipeline"] == "outcomes"
     assert body["status"] == "FAILED"
+    failed = {name.partition("[")[0] for name, state in outcomes["airflow"].items() if state == "failed"}
+    named = body["message"].removeprefix("failed: ").split(", ")
+    assert {name.partition("[")[0] for name in named} == failed
+    assert {"hopeless", "items[1]"} <= set(named)
+    assert body["title"] == f"outcomes failed: {', '.join(named)} in {body['run_id']}"
     assert "s3cret" not in json.dumps(body)
+
+
+TELL = """
+import json, sys
+from types import SimpleNamespace as Some
+sys.path[:0] = json.loads(sys.argv[1])
+from adelt_airflow import tell
+
+class Asked:
+    def __init__(self, states): self.states = states
+    def get_task_states(self, dag_id, run_ids): return {run_ids[0]: self.states}
+
+def told(states):
+    tasks = ["a", "a_1", "items", *(f"t{n}" for n in range(12))]
+    context = {"dag": Some(dag_id="d", task_ids=tasks), "run_id": "r", "reason": "why", "ti": Asked(states)}
+    return [tell._facts(context, status) for status in ("FAILED", "SUCCEEDED")]
+
+print(json.dumps([told(json.loads(states)) for states in sys.argv[2:]]))
+"""
+
+
+def test_a_callback_asks_its_airflow_which_tasks_failed(airflow):
+    """A scheduler's callbacks cannot read the database, as those of `airflow dags test` do."""
+    states = {"a_1": "failed", "items_0": "success", "items_2": "failed", "a": "upstream_failed"}
+    many = {f"t{n}": "failed" for n in range(12)}
+    folders = [str(DAGS), str(ROOT / "python")]
+    said = airflow.call("python", "-c", TELL, *map(json.dumps, (folders, states, many, {})))
+    (some, good), (lots, _), (none, _) = json.loads(said.splitlines()[-1])
+    assert (some["title"], some["message"]) == ("d failed: a_1, items[2] in r", "failed: a_1, items[2]")
+    assert (good["title"], good["message"]) == ("d succeeded: r", "why")
+    assert lots["message"] == "failed: t0, t1, t10, t11, t2, t3, t4, t5, t6, t7 and 2 more"
+    assert (none["title"], none["message"]) == ("d failed: r", "why")
 
 
 def test_what_a_retry_cannot_help_is_not_retried(airflow, outcomes):
