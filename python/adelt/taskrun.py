@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from adelt import __version__, parts, plan, secrets, settings
+from adelt import __version__, definition, parts, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
@@ -126,7 +126,10 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         request = replace(request, force=True)
     needs = next(group.needs for group in made.groups if group.name == request.task)
     # What it was built on has been made again, as in a local run.
-    stale = {key for key in {task.key, whole.key} if needs and ledger.is_stale(key, request.run_id, needs)}
+    flows = _pipelines(request.definition, needs, here.project)
+    stale = {
+        key for key in {task.key, whole.key} if needs and ledger.is_stale(key, request.run_id, needs, flows)
+    }
     if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
         request = replace(request, force=True)
     as_whole = task is not whole and not request.force and whole.key not in stale
@@ -158,6 +161,21 @@ def _claim(ledger: Ledger, task: NewTask, request: TaskRequest) -> Claimed | Don
         if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
             return claim
         time.sleep(0.1)
+
+
+def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
+    """Names of the pipelines that tasks run and wait for, and of those that these run."""
+    names: set[str] = set()
+    waiting = [(found, tasks)]
+    while waiting:
+        above, tasks = waiting.pop()
+        for task in tasks:
+            other = above.pipeline.tasks[task].pipeline
+            if other and other.wait and other.name not in names:
+                names.add(other.name)
+                inner = definition.find(other.name, project)
+                waiting.append((inner, inner.pipeline.tasks))
+    return names
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from airflow_env import ROOT, Airflow
+from airflow_env import DAGS, ROOT, Airflow
 from oracle import differences, truth_after, warehouse_rows
 
 import adelt_sandbox
@@ -197,7 +197,7 @@ def test_a_dag_has_what_the_definition_says_of_the_run(probed):
     assert dag["timezone"] == "Europe/Paris"
     assert dag["start"] == "2025-12-31 23:00:00+00:00"  # midnight of interval.start there
     assert (dag["catchup"], dag["runs"], dag["limit"]) == (True, 2, 3)
-    assert dag["failure"] == ["PostNotifier", "SmtpNotifier", "PostNotifier", "PostNotifier"]
+    assert dag["failure"] == ["PostNotifier", "MailNotifier", "PostNotifier", "PostNotifier"]
     assert dag["success"] == ["PostNotifier"]
     assert {"Ads data", "daily", "adelt"} <= set(dag["tags"])
     schema = {name: (one["value"], one["schema"]) for name, one in dag["params"].items()}
@@ -364,7 +364,57 @@ def test_a_failed_task_fails_the_run_and_is_told_without_the_secret(airflow, out
     assert path == "/s3cret"
     assert body["pipeline"] == "outcomes"
     assert body["status"] == "FAILED"
+    failed = {name.partition("[")[0] for name, state in outcomes["airflow"].items() if state == "failed"}
+    named = body["message"].removeprefix("failed: ").split(", ")
+    assert {name.partition("[")[0] for name in named} == failed
+    assert {"hopeless", "items[1]"} <= set(named)
+    assert body["title"] == f"outcomes failed: {', '.join(named)} in {body['run_id']}"
     assert "s3cret" not in json.dumps(body)
+
+
+TELL = """
+import json, sys
+from types import SimpleNamespace as Some
+sys.path[:0] = json.loads(sys.argv[1])
+from adelt_airflow import tell
+
+class Asked:
+    def __init__(self, states): self.states = states
+    def get_task_states(self, dag_id, run_ids): return {run_ids[0]: self.states}
+
+class Post:  # in the place of the connection to a mail server
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def send_email_smtp(self, **mail): self.mail = {name: mail[name] for name in ("to", "subject", "html_content")}
+
+def told(states):
+    tasks = ["a", "a_1", "items", *(f"t{n}" for n in range(12))]
+    context = {"dag": Some(dag_id="d", task_ids=tasks), "run_id": "<r>", "reason": "why", "ti": Asked(states)}
+    [mail] = tell.notifiers([tell.Notice(email="a@example.com")], "FAILED")
+    type(mail).hook, mail.from_email = Post(), "b@example.com"
+    mail.notify(context)
+    return [*(tell._facts(context, status) for status in ("FAILED", "SUCCEEDED")), mail.hook.mail]
+
+print(json.dumps([told(json.loads(states)) for states in sys.argv[2:]]))
+"""
+
+
+def test_a_callback_asks_its_airflow_which_tasks_failed(airflow):
+    """A scheduler's callbacks cannot read the database, as those of `airflow dags test` do."""
+    states = {"a_1": "failed", "items_0": "success", "items_2": "failed", "a": "upstream_failed"}
+    many = {f"t{n}": "failed" for n in range(12)}
+    folders = [str(DAGS), str(ROOT / "python")]
+    said = airflow.call("python", "-c", TELL, *map(json.dumps, (folders, states, many, {})))
+    (some, good, mail), (lots, *_), (none, *_) = json.loads(said.splitlines()[-1])
+    assert (some["title"], some["message"]) == ("d failed: a_1, items[2] in <r>", "failed: a_1, items[2]")
+    assert mail == {
+        "to": "a@example.com",
+        "subject": some["title"],
+        "html_content": "d failed: a_1, items[2] in &lt;r&gt;",
+    }
+    assert (good["title"], good["message"]) == ("d succeeded: <r>", "why")
+    assert lots["message"] == "failed: t0, t1, t10, t11, t2, t3, t4, t5, t6, t7 and 2 more"
+    assert (none["title"], none["message"]) == ("d failed: <r>", "why")
 
 
 def test_what_a_retry_cannot_help_is_not_retried(airflow, outcomes):

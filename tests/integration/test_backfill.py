@@ -232,6 +232,15 @@ def test_a_dry_run_says_what_is_left_and_what_it_takes(home):
     assert home.noted("a").total() == 3
 
 
+def test_a_dry_run_of_what_is_resumed_shows_what_is_missing(home):
+    home.write("p", "  a: {run: 'test {{ interval.start | date }} != 2026-01-03'}\n")
+    home("p", "--from", "2026-01-01", "--to", "2026-01-05", code=1)
+    told = json.loads(home("--resume", "last", "--dry-run", "--json")[0])
+    assert [one["from"] for one in told["chunks"]] == ["2026-01-03"]
+    assert [one["chunks"] for one in told["estimates"]] == [1]
+    assert [row["status"] for row in home.status()["chunks"]].count("FAILED") == 1
+
+
 PROFILE = """
 adelt:
   target: local

@@ -49,4 +49,4 @@ def load_spec(path: Path) -> Spec:
     """
     if not path.is_file():
         raise InputError("there is no such file", where=str(path), fix="give the path of a YAML file")
-    return validated(Spec, read(path, str(path)))
+    return validated(Spec, read(path, str(path), begin="pipelines:"))

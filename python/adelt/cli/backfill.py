@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -89,6 +90,10 @@ def backfill(
         raise InputError(
             "--retry-unknown belongs to --resume", fix="adelt backfill --resume ID --retry-unknown"
         )
+    if resume and status:
+        raise InputError(
+            "--status and --resume exclude each other", fix=f"first adelt backfill --status {status}"
+        )
     if resume or status:
         _check_alone("--resume" if resume else "--status", asked)
         found = _one(here, resume or status or "")
@@ -103,11 +108,12 @@ def backfill(
     if resume:
         _check_same(found, plan, conductor.place)
     missing = {chunk.number for chunk in found.missing} if resume else {chunk.number for chunk in plan.chunks}
-    conductor.check([chunk for chunk in plan.chunks if chunk.number in missing])
+    left = replace(plan, chunks=tuple(chunk for chunk in plan.chunks if chunk.number in missing))
+    conductor.check(list(left.chunks))
     ledger = open_ledger(here)
     ledger.recover()
     if dry_run:
-        _preview(here, plan, ledger, conductor.place, as_json=as_json)
+        _preview(here, left, ledger, conductor.place, as_json=as_json)
         return
     store = Backfills(ledger)
     if resume:

@@ -206,11 +206,13 @@ def runs(
     from adelt import settings
     from adelt.engine import open_ledger
 
+    if log is not None and not run_id:
+        raise InputError("--log belongs to a run", fix=f"adelt runs RUN --log {log}")
     here = settings.load()
     if not here.ledger.exists():
         if as_json:
             print_json([])
-        elif run_id or log:
+        elif run_id:
             raise InputError(f"there is no run `{run_id}`", where=str(here.ledger), fix="nothing has run yet")
         else:
             print("nothing has run yet")

@@ -70,8 +70,13 @@ def _step(node: Any, step: str | int) -> tuple[Any, Any] | None:
     return None
 
 
-def read(path: Path, shown: str) -> Source:
+def read(path: Path, shown: str, begin: str = "version: 1") -> Source:
     """Read one YAML file.
+
+    Args:
+        path: The file.
+        shown: What it is called in errors.
+        begin: A key that such a file begins with.
 
     Raises:
         DefinitionError: It is not there, not YAML, or has a key twice.
@@ -80,11 +85,16 @@ def read(path: Path, shown: str) -> Source:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(f"the file cannot be read: {error}", where=shown) from error
-    return parse(text, shown)
+    return parse(text, shown, begin)
 
 
-def parse(text: str, shown: str) -> Source:
+def parse(text: str, shown: str, begin: str = "") -> Source:
     """Read YAML text, a mapping.
+
+    Args:
+        text: The text.
+        shown: What it is called in errors.
+        begin: A key that such a text begins with.
 
     Raises:
         DefinitionError: It is not YAML, no mapping, or has a key twice.
@@ -107,7 +117,8 @@ def parse(text: str, shown: str) -> Source:
     finally:
         loader.dispose()
     if not isinstance(data, Mapping):
-        raise DefinitionError("a pipeline is a mapping", where=f"{shown}:1", fix="begin with `version: 1`")
+        what = "the file is empty" if data is None else "the file is not made of keys and values"
+        raise DefinitionError(what, where=f"{shown}:1", fix=f"begin with `{begin}`" if begin else "")
     return Source(shown, data, root, text)
 
 
