@@ -1,5 +1,5 @@
 # Everything a person or CI types. `make demo` and `make test` work on a machine that has Python 3.11, pip, make and git.
-.PHONY: help setup demo test check format generate bench docs airflow airflow-versions airflow-week clean
+.PHONY: help setup demo test check format generate bench docs airflow airflow-versions airflow-week backfill-story airflow-cosmos clean
 SHELL := bash
 BIN := .venv/bin
 SETUP := .venv/.ready
@@ -8,7 +8,7 @@ AIRFLOW := .airflow/.ready
 JOBS := 2
 
 help:      ## show this
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 setup: $(SETUP)  ## install everything into .venv (uv comes from PyPI)
 
@@ -38,6 +38,12 @@ airflow-versions: setup  ## the DAGs on Airflow 2.11, 3.1 and 3.2 too (two minut
 
 airflow-week: setup  ## seven days of daily through Airflow, and locally: the same warehouse (ten minutes)
 	@$(BIN)/python -m pytest -m airflow_week tests/integration
+
+airflow-cosmos: setup  ## dbt model by model with Cosmos: the same marts (ten minutes)
+	@$(BIN)/python -m pytest -m airflow_cosmos tests/integration
+
+backfill-story: setup  ## sixty days of all sources, killed five times, resumed: equal to the oracle (seven minutes)
+	@$(BIN)/python -m pytest -s -m backfill_story tests/e2e
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look
 	@$(BIN)/adelt demo

@@ -14,7 +14,7 @@ name: NAME
 description: A pipeline.
 inputs:
   partners: {type: array, items: integer, default: []}
-schedule: {cron: "0 5 * * *", timezone: Europe/Paris}
+schedule: {cron: "MINUTE HOUR * * *", timezone: Europe/Paris}
 interval: {every: day, lookback: 7d}
 concurrency: {tasks: 4, group: api}
 defaults: {retries: {max: 3, delay: 1m, backoff: exponential}, timeout: 2h}
@@ -76,9 +76,12 @@ def generate(project: Path, pipelines: int, tasks: int) -> Path:
     """A project with pipelines like those of people: ingests that need one another, one in five a matrix."""
     (project / "pipelines").mkdir(parents=True)
     for number in range(pipelines):
+        # Schedules and texts of its own: nothing is to be fast only since pipelines have it in common.
+        hour, minute = divmod(number, 60)
         text = _PIPELINE.replace("NAME", f"p{number:03}")
+        text = text.replace("MINUTE", str(minute)).replace("HOUR", str(hour))
         for index in range(tasks):
-            text += f"  t{index:02}:\n    description: One.\n"
+            text += f"  t{index:02}:\n    description: Table {index} of pipeline {number}.\n"
             if index:
                 text += f"    needs: [t{(index - 1) // 2:02}]\n"
             if index % 5 == 1:

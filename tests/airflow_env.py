@@ -61,6 +61,11 @@ class Airflow:
         said = self.call("python", str(ROOT / "tests" / "airflow_probe.py"), str(dags), *map(str, projects))
         return json.loads(said.splitlines()[-1])
 
+    def copies(self, *projects: Path) -> dict[str, Any]:
+        """How operators that are copies differ from those that Airflow makes itself (tests/airflow_copies.py)."""
+        said = self.call("python", str(ROOT / "tests" / "airflow_copies.py"), str(DAGS), *map(str, projects))
+        return json.loads(said.splitlines()[-1])
+
     def test(self, dag: str, date: str, env: Mapping[str, str], conf: Mapping[str, Any] | None = None) -> str:
         """`airflow dags test`: what it said. How it ended is in `states` and `run_state`."""
         return self.call(

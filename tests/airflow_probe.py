@@ -1,5 +1,6 @@
 """Runs in Airflow's environment: prints what the DAGs of projects are, as JSON. `probe.py DAGS PROJECT...`."""
 
+import gc
 import json
 import logging
 import os
@@ -88,6 +89,7 @@ def main(dags: str, *projects: str) -> None:
             {
                 "seconds": seconds,
                 "touched": sorted({one for one in touched if not one.endswith((".py", ".pyc", ".so"))}),
+                "collects": gc.isenabled() and not gc.get_freeze_count(),
                 "errors": list(bag.import_errors.values()),
                 "where": sys.modules["adelt.definition"].__file__,
                 "imported": sorted({name.partition(".")[0] for name in set(sys.modules) - before}),

@@ -13,4 +13,5 @@ cp -R pipelines "$to/project"
 cp -R python/adelt "$to/project/python"
 if [ -f deploy/airflow/config.yml ]; then
   cp deploy/airflow/config.yml "$to/project/deploy/airflow"
+  "${ADELT_BIN:-.venv/bin}/python" deploy/airflow/nodes.py "$to/project" # models of the tasks that Cosmos does, if any
 fi

@@ -2,7 +2,7 @@
 # Airflow on this machine alone, with the DAGs of deploy/airflow/dags, against the sandbox: what `make airflow` starts.
 # Everything it keeps is below .airflow/; Ctrl-C ends Airflow and the sandbox.
 #
-#   AIRFLOW_PORT=8080 ADELT_SANDBOX_NOW=2026-01-29T06:00:00Z deploy/airflow/standalone.sh [AIRFLOW COMMAND...]
+#   AIRFLOW_PORT=8080 AIRFLOW_VENV=.airflow/venv ADELT_SANDBOX_NOW=2026-01-29T06:00:00Z deploy/airflow/standalone.sh [AIRFLOW COMMAND...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD keep=$PWD/.airflow bin=$PWD/.venv/bin
@@ -19,7 +19,8 @@ export AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$AIRFLOW__API__BASE_URL/execution
 export AIRFLOW__CORE__PARALLELISM=${AIRFLOW__CORE__PARALLELISM:-4}
 export ADELT_PROJECT=$root ADELT_COMMAND=$bin/adelt
 export ADELT_HOME=${ADELT_HOME:-$keep/adelt}
-export PATH=$keep/venv/bin:$PATH
+export AIRFLOW__COSMOS__ENABLE_TELEMETRY=${AIRFLOW__COSMOS__ENABLE_TELEMETRY:-False}
+export PATH=${AIRFLOW_VENV:-$keep/venv}/bin:$PATH
 unset PYTHONDONTWRITEBYTECODE
 
 if [ -z "${ADELT_GOOGLE_ENDPOINT:-}" ]; then
@@ -37,6 +38,7 @@ if [ -z "${ADELT_GOOGLE_ENDPOINT:-}" ]; then
   export ADELT_POLL_MIN=0.1 ADELT_POLL_MAX=1
 fi
 
+[ ! -f deploy/airflow/config.yml ] || "$bin/python" deploy/airflow/nodes.py
 airflow db migrate >"$keep/migrate.log" 2>&1 || { tail -20 "$keep/migrate.log" >&2; exit 1; }
 airflow pools import deploy/airflow/pools.json >/dev/null
 if [ $# -gt 0 ]; then

@@ -76,6 +76,7 @@ def load(
     Raises:
         SourceError: The load failed; each table is as it was, or complete.
         InputError: It cannot work: rights, location, another table of that name.
+        KeyboardInterrupt: SIGINT or SIGTERM came; each table is as it was, or complete.
     """
     _configure()
     state = work_dir / "dlt"
@@ -86,8 +87,11 @@ def load(
             return {}
         return _load_bigquery(name, dataset, parts, warehouse, state, labels or {})
     except (PipelineStepFailed, duckdb.Error) as failed:
+        root = _root(failed)
+        if isinstance(root, KeyboardInterrupt):  # how dlt says that it got SIGINT or SIGTERM
+            raise KeyboardInterrupt from failed
         raise SourceError(
-            f"the load did not commit: {_root(failed)}",
+            f"the load did not commit: {_first_line(root)}",
             where=", ".join(f"{dataset}.{part.table}" for part in parts),
             fix="the previous rows are still there; run it again",
         ) from failed
@@ -191,7 +195,11 @@ def _resource(part: Part) -> DltResource:
     return dlt.resource(files, name=part.table, write_disposition="append")
 
 
-def _root(error: BaseException) -> str:
+def _root(error: BaseException) -> BaseException:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error
+
+
+def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,7 +1,7 @@
 """Run history from Orchestra's Metadata API, or from `adelt serve`, which speaks the same.
 
 A run asks for one day at a time: the API takes seven at most, and a day's rows are then always replaced together. Assets
-have no history: they are what they are on the window's last day.
+have no history: they are what they are on the last day that is asked for.
 """
 
 import itertools
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 from urllib3.util import Retry
 
 from adelt_sources.catalog import TableSpec
@@ -27,13 +28,14 @@ from adelt_sources.report_rows import connect
 from adelt_sources.run import Evidence, Fetched, Progress, Run
 from adelt_sources.scope import Scope
 
-PARAMETERS = ("base_url", "account_id")
+PARAMETERS = ("base_url", "account_id", "next_day")
 TOKEN = "ORCHESTRA_API_KEY"
 ORCHESTRA = "https://app.getorchestra.io/api/engine/public"
 
 _PAGE_SIZE = 100
 _TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
 _BUSY = (429, 500, 502, 503, 504)
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Item = dict[str, Any]
 
@@ -41,20 +43,22 @@ Item = dict[str, Any]
 def fetch(run: Run, spec: TableSpec, google: Google) -> Fetched:
     """Read one resource, day by day.
 
-    Parameters of the run: `base_url` (default: Orchestra's own) and `account_id`, a number that keeps the rows of
-    several accounts apart (default 0). The token is read from the environment: ORCHESTRA_API_KEY.
+    Parameters of the run: `base_url` (default: Orchestra's own), `account_id`, a number that keeps the rows of
+    several accounts apart (default 0), and `next_day`, whether the day after the window is brought too, as far as it
+    has come (default false). The token is read from the environment: ORCHESTRA_API_KEY.
 
     Raises:
         SourceError: A request was refused or kept failing; nothing is loaded then.
     """
-    session = _session(run)
     url = f"{_base_url(run)}/{spec.name}"
+    session = _session(run, url)
     pages = _Pages(run, session, url, google)
     with session:
         by_day = bool(spec.facts.get("by_day"))
-        asked = run.days if by_day else [run.last_day]
-        days = {day: pages.read(_window(day) if by_day else {}) for day in asked}
-        return _write(run, spec, days)
+        # A day, not the clock: whenever it is asked for again, the same rows are replaced.
+        days = [*run.days, run.end] if run.flag("next_day") else run.days
+        asked = days if by_day else days[-1:]
+        return _write(run, spec, {day: pages.read(_window(day) if by_day else {}) for day in asked})
 
 
 def parse(run: Run, spec: TableSpec, files: Sequence[Evidence]) -> Fetched:
@@ -134,9 +138,7 @@ class _Pages:
         try:
             answer = self._session.get(self._url, params=parameters, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
-            raise SourceError(
-                f"the API kept failing: {type(error).__name__}", where=self._url, fix="run it again later"
-            ) from error
+            raise _unreachable(self._url, error) from error
         if answer.status_code in (401, 403):
             raise InputError(
                 f"the API refused the token ({answer.status_code})",
@@ -157,10 +159,24 @@ class _Pages:
         return found if isinstance(found, dict) else {}
 
 
-def _session(run: Run) -> requests.Session:
+def _unreachable(url: str, error: requests.RequestException) -> SourceError:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if _is_local(url) and isinstance(reason, NewConnectionError):
+        return InputError(
+            "no server answers on this machine",
+            where=url,
+            fix=f"start `adelt serve` here, or set base_url to the address of Orchestra, {ORCHESTRA}",
+        )
+    return SourceError(
+        f"the API kept failing: {type(error).__name__}", where=url, fix="run it again later; check base_url"
+    )
+
+
+def _session(run: Run, url: str) -> requests.Session:
     patience = run.patience
     retry = Retry(
         total=patience.attempts - 1,
+        connect=0 if _is_local(url) else None,  # where nobody listens, waiting starts no server
         backoff_factor=patience.retry_min,
         backoff_max=patience.retry_max,
         status_forcelist=_BUSY,
@@ -190,7 +206,7 @@ def _authorize(token: str, request: requests.PreparedRequest) -> requests.Prepar
 def _base_url(run: Run) -> str:
     url = run.params.get("base_url", "").strip().rstrip("/") or ORCHESTRA
     parts = urlsplit(url)
-    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    local = _is_local(url)
     if not parts.hostname or parts.scheme not in (("https", "http") if local else ("https",)):
         raise InputError(
             f"`{url}` is not a base URL",
@@ -200,6 +216,10 @@ def _base_url(run: Run) -> str:
     if not local and not _token(run):
         raise InputError("there is no token for the API", where=url, fix=f"export {TOKEN}=...")
     return url
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in _LOCAL
 
 
 def _window(day: date) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Tell people: how a run ended, as `on_failure` and `on_success` of a pipeline say, or what an `alert` task has found.
+"""Tell people: how a run or a backfill ended, as `on_failure` and `on_success` say, or what an `alert` task has found.
 
 It goes to Slack, Teams, e-mail or any webhook. Addresses that are secrets come from where every secret does (adelt.secrets):
 `SLACK_WEBHOOK_URL`, `TEAMS_WEBHOOK_URL`, and `SMTP_URL` (`smtp://user:password@host:587`, which is asked for TLS, or
@@ -8,7 +8,7 @@ run never fails because nobody could be told how it ended.
 
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
 from html import escape
@@ -102,6 +102,55 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
+class BackfillEnded:
+    """How the runs of one pipeline in a backfill ended, all together.
+
+    Attributes:
+        pipeline: The pipeline.
+        backfill_id: The backfill.
+        interval: From its first to its last day.
+        status: SUCCEEDED, WARNING or FAILED.
+        environment: Target that was loaded.
+        chunks: How many runs it takes.
+        failed: Interval of a run to what went wrong.
+    """
+
+    pipeline: str
+    backfill_id: str
+    interval: str
+    status: str
+    environment: str
+    chunks: int
+    failed: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"backfill of {self.pipeline} {self.interval}: {self.status.lower()} ({self.environment})"
+
+    @property
+    def text(self) -> str:
+        """The title, what failed as far as a message may be long, and how to look at it."""
+        lines = [self.title, f"{self.chunks} chunks, {len(self.failed) or 'none'} failed"]
+        lines += _first(f"{interval}: {' '.join(why.split())}" for interval, why in self.failed.items())
+        return "\n".join([*lines, f"adelt backfill --status {self.backfill_id}"])
+
+    @property
+    def details(self) -> str:
+        """There is no more."""
+        return ""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """All of it."""
+        return {**asdict(self), "failed": dict(self.failed), "title": self.title}
+
+    def cleaned(self, clean: Callable[[str], str]) -> "BackfillEnded":
+        """The same without secrets."""
+        return replace(self, failed={interval: clean(why) for interval, why in self.failed.items()})
+
+
+@dataclass(frozen=True)
 class Found:
     """What a task has found in the warehouse.
 
@@ -130,9 +179,7 @@ class Found:
     @property
     def text(self) -> str:
         """The title, and each message on a line, as far as a message may be long."""
-        lines = [" ".join(message.split()) for message in self.alerts.values()]
-        more = len(lines) - MOST_LINES
-        return "\n".join([self.title, *lines[:MOST_LINES], *([f"and {more} more"] if more > 0 else [])])
+        return "\n".join([self.title, *_first(" ".join(one.split()) for one in self.alerts.values())])
 
     @property
     def details(self) -> str:
@@ -165,8 +212,14 @@ class Told:
     exit_code: int = 0
 
 
-def tell(pipeline: Pipeline, message: RunEnded, here: Settings) -> list[Told]:
-    """Tell everyone whom the pipeline names for this end of a run.
+def _first(found: Iterable[str]) -> list[str]:
+    lines = list(found)
+    more = len(lines) - MOST_LINES
+    return lines[:MOST_LINES] + ([f"and {more} more"] if more > 0 else [])
+
+
+def tell(pipeline: Pipeline, message: RunEnded | BackfillEnded, here: Settings) -> list[Told]:
+    """Tell everyone whom the pipeline names for this end of a run, or of its part of a backfill.
 
     Args:
         pipeline: The pipeline.

@@ -40,6 +40,7 @@ class RunRequest:
         select: Tasks to run alone; empty runs all.
         force: Run tasks although they are done.
         if_changed: Run tasks although they are done if their definition has changed since.
+        since: Run tasks although they are done if that was before this time, as the ledger writes it.
         trigger: Who started it: `manual`, `pipeline` or `demo`.
         parent_run: Run that started it.
         stack: Pipelines that run around it.
@@ -55,6 +56,7 @@ class RunRequest:
     select: tuple[str, ...] = ()
     force: bool = False
     if_changed: bool = False
+    since: str = ""
     trigger: str = "manual"
     parent_run: str | None = None
     stack: tuple[str, ...] = ()
@@ -194,7 +196,8 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
         outcome.message, outcome.states,
     )  # fmt: skip
     _tell(listeners, events.RunFinished(plan.pipeline, run.id, result.status, result.seconds, result.message))
-    _alert(here, ledger, request.definition.pipeline, result, listeners)
+    if request.backfill is None:  # which tells once, when it is over
+        _alert(here, ledger, request.definition.pipeline, result, listeners)
     return result
 
 
@@ -296,7 +299,7 @@ class _Around:
         found = self._ledger.done(task.key)
         if found is None or (self._request.if_changed and found.digest != task.digest):
             return ""
-        return found.run_id
+        return "" if found.completed_at < self._request.since else found.run_id
 
     def outputs(self, plan: Plan) -> Mapping[str, Any]:
         return outputs_of(self._ledger, plan, self._request.definition)
@@ -306,6 +309,7 @@ class _Around:
 
     def command(self, plan: Plan, task: PlannedTask, attempt: int, *, force: bool) -> Command:
         self.seen[task.id] = task
+        force = force or bool(self._request.since and not self.done(task))
         return Command(
             argv=task_command(plan, task, self._run_id, force=force, if_changed=self._request.if_changed),
             env=settings.child_environment(

@@ -9,19 +9,20 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
-from adelt import __version__, plan, secrets, settings
+from adelt import __version__, definition, parts, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
-from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
+from adelt.parts import Part
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
 from adelt.redact import CleanStream, Redactor
@@ -32,6 +33,7 @@ from adelt.steps.context import Context, StepResult, Stopped
 from adelt.window import Interval
 
 BUSY = 75  # sysexits: EX_TEMPFAIL
+_ENDING_SECONDS = 15.0  # longer than `_follow` lets a task live without its runner
 _NEWS_EVERY = 0.2  # seconds between news of one phase
 _MOST_OUTPUT = 64 * 1024
 _FOR_OTHERS = re.compile(r"(^|_)(raw|marts)_\w+\.")  # datasets, behind a prefix or not
@@ -53,6 +55,7 @@ class TaskRequest:
         if_changed: Do it although it is done if its definition has changed since.
         again: Do it although it is done if it was this very run that did it.
         outputs: Outputs of earlier tasks that the engine hands on, as `task.name`; they go before those of the ledger.
+        part: Of a dbt task only this; None is all of it.
     """
 
     definition: Definition
@@ -65,6 +68,7 @@ class TaskRequest:
     if_changed: bool = False
     again: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -107,17 +111,30 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     """
     made = plan.make_plan(request.definition, request.interval, request.inputs, here.environment)
     ledger = open_ledger(here)
-    task = _find(request, made, ledger)
+    task = whole = _find(request, made, ledger)
+    if request.part:
+        if whole.kind != "dbt":
+            raise InputError(
+                f"task `{whole.id}` has no parts", where=f"{request.definition.path}", fix="it is not dbt"
+            )
+        task = parts.planned(whole, request.part)
     ledger.ensure_run(_new_run(request, made))
     if here.warehouse.is_gone:
         ledger.forget(here.environment)
-    if request.again and (done := ledger.done(task.key)) and done.run_id == request.run_id:
+    known = [done for key in dict.fromkeys((task.key, whole.key)) if (done := ledger.done(key))]
+    if request.again and any(done.run_id == request.run_id for done in known):
         request = replace(request, force=True)
     needs = next(group.needs for group in made.groups if group.name == request.task)
-    if ledger.is_stale(task.key, request.run_id, needs):
-        request = replace(request, force=True)  # what it was built on has been made again, as in a local run
-    claim = ledger.claim_task(
-        new_task(made, task, request.run_id), force=request.force, if_changed=request.if_changed
+    # What it was built on has been made again, as in a local run.
+    flows = _pipelines(request.definition, needs, here.project)
+    stale = {
+        key for key in {task.key, whole.key} if needs and ledger.is_stale(key, request.run_id, needs, flows)
+    }
+    if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
+        request = replace(request, force=True)
+    as_whole = task is not whole and not request.force and whole.key not in stale
+    claim = (as_whole and _done(ledger, whole, request)) or _claim(
+        ledger, new_task(made, task, request.run_id), request
     )
     if not isinstance(claim, Claimed):
         ledger.settle_run(request.run_id)
@@ -128,6 +145,37 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
         result = _perform(here, request, handover, made, task, claim, ledger)
     ledger.settle_run(request.run_id)
     return result
+
+
+def _done(ledger: Ledger, whole: PlannedTask, request: TaskRequest) -> Done | None:
+    """The task that a part is of, if it is done: so is the part."""
+    done = ledger.done(whole.key)
+    return None if done and request.if_changed and done.digest != whole.digest else done
+
+
+def _claim(ledger: Ledger, task: NewTask, request: TaskRequest) -> Claimed | Done | Held:
+    """Take the task, unless it is done or held; who holds it without a runner is about to let go, and is waited for."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while True:
+        claim = ledger.claim_task(task, force=request.force, if_changed=request.if_changed)
+        if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
+            return claim
+        time.sleep(0.1)
+
+
+def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
+    """Names of the pipelines that tasks run and wait for, and of those that these run."""
+    names: set[str] = set()
+    waiting = [(found, tasks)]
+    while waiting:
+        above, tasks = waiting.pop()
+        for task in tasks:
+            other = above.pipeline.tasks[task].pipeline
+            if other and other.wait and other.name not in names:
+                names.add(other.name)
+                inner = definition.find(other.name, project)
+                waiting.append((inner, inner.pipeline.tasks))
+    return names
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
@@ -216,7 +264,10 @@ def _perform(
     outputs: dict[str, Any] = {}
     redactor = Redactor(settings.secret_values())
     error_text = ""
-    with _stoppable(handover), _logging(redactor, log, tee=handover.log is None) as clean:
+    with (
+        _stoppable(handover) as runner_died,
+        _logging(redactor, log, tee=handover.log is None) as clean,
+    ):
         try:
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
             if here.warehouse.max_run_bytes is not None:
@@ -249,9 +300,15 @@ def _perform(
         outputs=outputs,
         operations=operations,
     )
+    if request.part and request.part.last:
+        operations = _of_parts(ledger, request.run_id, task)
     assets = _assets(ledger, task, operations, outputs) if not code else ()
     result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
+    if (
+        runner_died.is_set()
+    ):  # a runner would end what the task has left behind; now the task does, and itself with it
+        os.killpg(os.getpgrp(), signal.SIGKILL)
     return result
 
 
@@ -276,6 +333,15 @@ def _assets(
                 if kind in _WRITES and status == "SUCCEEDED" and _FOR_OTHERS.search(asset)
             }
         )
+    )
+
+
+def _of_parts(ledger: Ledger, run_id: str, whole: PlannedTask) -> tuple[Operation, ...]:
+    """What the parts of a task did in a run; each has it in its own row."""
+    return tuple(
+        Operation(one["kind"], one["asset"], one["status"])
+        for one in ledger.operations(run_id)
+        if one["instance"].startswith(f"{whole.task}[")
     )
 
 
@@ -319,6 +385,7 @@ def _context(
         clean=lambda text: clean.redactor.clean(text),
         force=request.force,
         workers=None if handover.workers is None else Workers.inherited(handover.workers),
+        part=request.part,
     )
 
 
@@ -460,25 +527,27 @@ def _logging(redactor: Redactor, log: Path, *, tee: bool) -> Iterator[_Clean]:
 
 
 @contextmanager
-def _stoppable(handover: Handover) -> Iterator[None]:
-    """Turn SIGTERM, and the death of the runner, into `Stopped`."""
+def _stoppable(handover: Handover) -> Iterator[threading.Event]:
+    """Turn SIGTERM, and the death of the runner, into `Stopped`; gives whether the runner has died."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
 
+    runner_died = threading.Event()
     before = signal.signal(signal.SIGTERM, stop)
     if handover.lifeline is not None:
-        threading.Thread(target=_follow, args=(handover.lifeline,), daemon=True).start()
+        threading.Thread(target=_follow, args=(handover.lifeline, runner_died), daemon=True).start()
     try:
-        yield
+        yield runner_died
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN if handover.lifeline is not None else before)
 
 
-def _follow(lifeline: int) -> None:
+def _follow(lifeline: int, runner_died: threading.Event) -> None:
     """Stop this process and its group when the runner dies; the runner made the group for this task."""
     with contextlib.suppress(OSError):
         os.read(lifeline, 1)
+    runner_died.set()
     group = os.getpgrp()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGTERM)

@@ -104,6 +104,41 @@ def test_a_pipeline_of_orchestra(project):
         assert word in told, word
 
 
+ONE = "task_groups['first'].all().status == 'SUCCEEDED'"
+TWO = "task_groups['each'].all().status in ['SUCCEEDED', 'WARNING']"
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "condition", "task_condition", "enabled"),
+    [
+        (["each"], f"${{{{ {TWO} }}}}", None, True),
+        (["first"], f"${{{{ {ONE} }}}}", None, True),
+        (["first", "each"], f"${{{{{ONE} and {TWO}}}}}", None, True),
+        (
+            ["first", "each"],
+            f"${{{{ {TWO} }}}}",
+            f"${{{{ {ONE} and {TWO} }}}}",
+            False,
+        ),  # the other may have failed
+        (["first", "each"], f"${{{{ {ONE} or {TWO} }}}}", None, False),
+        (["first"], f"${{{{ {ONE.replace('all', 'any')} }}}}", None, False),
+        (["first"], "${{ True }}", "${{ inputs.full == True }}", False),
+    ],
+)
+def test_the_condition_that_holds_without_one_is_none(
+    project, depends_on, condition, task_condition, enabled
+):
+    data = yaml.safe_load(ORCHESTRA)
+    data["pipeline"]["models"] |= {"depends_on": depends_on, "condition": condition}
+    data["pipeline"]["models"]["tasks"]["dbt"]["condition"] = task_condition
+    found = reading.read("orchestra", yaml.safe_dump(data), "p.yml")
+    models = loaded(found, project).tasks["dbt"]
+    assert (models.enabled, models.condition) == (enabled, "success")
+    assert models.needs == [{"first": "check", "each": "load"}[one] for one in depends_on]
+    warned = "group models: it starts after a failure that is allowed, too"
+    assert (warned in found.lost) == (ONE in condition and enabled)
+
+
 def test_what_is_listed_stays_in_its_comment(project):
     flow = yaml.safe_load(FLOW)
     flow["tasks"] = [

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from airflow_env import ROOT, Airflow
+from airflow_env import DAGS, ROOT, Airflow
 from oracle import differences, truth_after, warehouse_rows
 
 import adelt_sandbox
@@ -64,9 +64,25 @@ def pods(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def probed(airflow, broken, pods):
+def by_model(tmp_path_factory):
+    """Two dbt tasks that Cosmos is to do, one without a list of models, in an Airflow without Cosmos."""
+    folder = tmp_path_factory.mktemp("by_model")
+    (folder / "pipelines").mkdir()
+    for name in ("listed", "unlisted", "plain"):
+        text = f"{{version: 1, name: {name}, tasks: {{before: {{run: x}}, build: {{needs: [before], dbt: {{}}}}}}}}"
+        (folder / "pipelines" / f"{name}.yml").write_text(text)
+    (folder / "deploy/airflow/nodes").mkdir(parents=True)
+    (folder / "deploy/airflow/config.yml").write_text("cosmos: ['*listed.build']\n")
+    made_for = {"task": "listed.build", "select": "", "exclude": ""}
+    listed = {"adelt": made_for, "chosen": [], "left_out": [], "nodes": {}}
+    (folder / "deploy/airflow/nodes/listed.build.json").write_text(json.dumps(listed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def probed(airflow, broken, pods, by_model):
     """What Airflow reads from each project: one process for all."""
-    folders = {"project": ROOT, "golden": GOLDEN, "broken": broken, "pods": pods}
+    folders = {"project": ROOT, "golden": GOLDEN, "broken": broken, "pods": pods, "by_model": by_model}
     return dict(zip(folders, airflow.probe(*folders.values()), strict=True))
 
 
@@ -95,6 +111,7 @@ def contracted(dag: dict) -> dict[str, tuple[str, ...]]:
 def test_reading_makes_no_errors_and_imports_nothing_heavy(probed):
     for probe in probed.values():
         assert probe["errors"] == []
+        assert probe["collects"]  # garbage again
     heavy = {"dlt", "dbt", "duckdb", "google", "pyarrow", "adelt_sources", "typer", "rich"}
     assert heavy & set(probed["project"]["imported"]) == set()
 
@@ -159,6 +176,13 @@ def test_dags_are_those_that_the_export_lists(probed, probe, project):
     }
 
 
+def test_operators_that_are_copies_are_those_that_airflow_makes(airflow):
+    """Each attribute of each, and what Airflow stores of the DAGs."""
+    found = airflow.copies(ROOT, GOLDEN)
+    assert found["copied"] > found["compared"] / 2
+    assert found["differ"] == []
+
+
 def test_what_is_deployed_needs_nothing_beside_it(airflow, probed, tmp_path):
     subprocess.run([ROOT / "deploy/airflow/bundle.sh", tmp_path / "bundle"], check=True, cwd="/")
     [found] = airflow.probe("", dags=tmp_path / "bundle")
@@ -173,7 +197,7 @@ def test_a_dag_has_what_the_definition_says_of_the_run(probed):
     assert dag["timezone"] == "Europe/Paris"
     assert dag["start"] == "2025-12-31 23:00:00+00:00"  # midnight of interval.start there
     assert (dag["catchup"], dag["runs"], dag["limit"]) == (True, 2, 3)
-    assert dag["failure"] == ["PostNotifier", "SmtpNotifier", "PostNotifier", "PostNotifier"]
+    assert dag["failure"] == ["PostNotifier", "MailNotifier", "PostNotifier", "PostNotifier"]
     assert dag["success"] == ["PostNotifier"]
     assert {"Ads data", "daily", "adelt"} <= set(dag["tags"])
     schema = {name: (one["value"], one["schema"]) for name, one in dag["params"].items()}
@@ -209,6 +233,21 @@ def test_a_broken_pipeline_says_so_and_takes_no_other_with_it(probed):
         assert text in found[name]["doc"]
         assert f"pipelines/{name}.yml:" in found[name]["doc"]
         assert list(found[name]["tasks"]) == [PLAN]
+
+
+def test_what_only_cosmos_could_do_says_what_is_missing_and_takes_no_other_with_it(probed):
+    """With Cosmos: tests/integration/test_airflow_cosmos.py."""
+    found = dags(probed["by_model"])
+    assert {name: "broken" in one["tags"] for name, one in found.items()} == {
+        "listed": True,
+        "unlisted": True,
+        "plain": False,
+    }
+    assert "install deploy/airflow/requirements-cosmos.txt" in found["listed"]["doc"]
+    assert "run deploy/airflow/nodes.py" in found["unlisted"]["doc"]
+    assert [list(found[name]["tasks"]) for name in ("listed", "unlisted")] == [[PLAN], [PLAN]]
+    assert contracted(found["plain"]) == {"before": (), "build": ("before",)}
+    assert "cosmos" not in probed["project"]["imported"]
 
 
 OUTCOMES = """
@@ -325,7 +364,57 @@ def test_a_failed_task_fails_the_run_and_is_told_without_the_secret(airflow, out
     assert path == "/s3cret"
     assert body["pipeline"] == "outcomes"
     assert body["status"] == "FAILED"
+    failed = {name.partition("[")[0] for name, state in outcomes["airflow"].items() if state == "failed"}
+    named = body["message"].removeprefix("failed: ").split(", ")
+    assert {name.partition("[")[0] for name in named} == failed
+    assert {"hopeless", "items[1]"} <= set(named)
+    assert body["title"] == f"outcomes failed: {', '.join(named)} in {body['run_id']}"
     assert "s3cret" not in json.dumps(body)
+
+
+TELL = """
+import json, sys
+from types import SimpleNamespace as Some
+sys.path[:0] = json.loads(sys.argv[1])
+from adelt_airflow import tell
+
+class Asked:
+    def __init__(self, states): self.states = states
+    def get_task_states(self, dag_id, run_ids): return {run_ids[0]: self.states}
+
+class Post:  # in the place of the connection to a mail server
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def send_email_smtp(self, **mail): self.mail = {name: mail[name] for name in ("to", "subject", "html_content")}
+
+def told(states):
+    tasks = ["a", "a_1", "items", *(f"t{n}" for n in range(12))]
+    context = {"dag": Some(dag_id="d", task_ids=tasks), "run_id": "<r>", "reason": "why", "ti": Asked(states)}
+    [mail] = tell.notifiers([tell.Notice(email="a@example.com")], "FAILED")
+    type(mail).hook, mail.from_email = Post(), "b@example.com"
+    mail.notify(context)
+    return [*(tell._facts(context, status) for status in ("FAILED", "SUCCEEDED")), mail.hook.mail]
+
+print(json.dumps([told(json.loads(states)) for states in sys.argv[2:]]))
+"""
+
+
+def test_a_callback_asks_its_airflow_which_tasks_failed(airflow):
+    """A scheduler's callbacks cannot read the database, as those of `airflow dags test` do."""
+    states = {"a_1": "failed", "items_0": "success", "items_2": "failed", "a": "upstream_failed"}
+    many = {f"t{n}": "failed" for n in range(12)}
+    folders = [str(DAGS), str(ROOT / "python")]
+    said = airflow.call("python", "-c", TELL, *map(json.dumps, (folders, states, many, {})))
+    (some, good, mail), (lots, *_), (none, *_) = json.loads(said.splitlines()[-1])
+    assert (some["title"], some["message"]) == ("d failed: a_1, items[2] in <r>", "failed: a_1, items[2]")
+    assert mail == {
+        "to": "a@example.com",
+        "subject": some["title"],
+        "html_content": "d failed: a_1, items[2] in &lt;r&gt;",
+    }
+    assert (good["title"], good["message"]) == ("d succeeded: <r>", "why")
+    assert lots["message"] == "failed: t0, t1, t10, t11, t2, t3, t4, t5, t6, t7 and 2 more"
+    assert (none["title"], none["message"]) == ("d failed: <r>", "why")
 
 
 def test_what_a_retry_cannot_help_is_not_retried(airflow, outcomes):

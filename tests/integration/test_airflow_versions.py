@@ -33,6 +33,9 @@ def test_an_older_version_has_the_same_dags(newest, tmp_path, version):
     for found, wanted in zip(airflow.probe(ROOT, GOLDEN), newest, strict=True):
         assert found["errors"] == []
         assert comparable(found) == comparable(wanted)
+    copies = airflow.copies(ROOT, GOLDEN)
+    assert copies["copied"] > copies["compared"] / 2
+    assert copies["differ"] == []
 
 
 # Not 3.2: what PyPI gives it today breaks its own execution API (no `svcs_registry`) in whatever task of whatever DAG.

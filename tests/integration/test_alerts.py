@@ -13,6 +13,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from receivers import Hooks, Mails
 
+from adelt import alerts
+
 SECRET = "open-sesame-4711"
 INTERVAL = ["--interval", "2026-01-05/2026-01-06"]
 
@@ -75,6 +77,24 @@ def run(tmp_path, authority, monkeypatch):
         assert SECRET not in said
         return said
 
+    def backfill(*, code):
+        env = {**os.environ, "ADELT_PROJECT": str(tmp_path), "ADELT_HOME": str(tmp_path / "home")}
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "adelt",
+            "backfill",
+            "p",
+            "--from",
+            "2026-01-01",
+            "--to",
+            "2026-01-25",
+        ]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stderr
+
     def recorded():
         env = {**os.environ, "ADELT_PROJECT": str(tmp_path), "ADELT_HOME": str(tmp_path / "home")}
         command = [sys.executable, "-P", "-m", "adelt", "runs", "--json"]
@@ -82,7 +102,7 @@ def run(tmp_path, authority, monkeypatch):
             subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True).stdout
         )[0]["message"]
 
-    run.recorded = recorded
+    run.recorded, run.backfill = recorded, backfill
     return run
 
 
@@ -121,6 +141,37 @@ def test_only_the_end_that_came_is_told(run, hooks):
     run(notices)
     assert [path for path, _ in hooks.got] == ["/good", "/bad"]
     assert hooks.got[0][1]["status"] == "SUCCEEDED"
+
+
+def test_a_backfill_tells_once_when_it_is_over(run, hooks, tmp_path):
+    notices = f"on_failure: [{{webhook: '{hooks.url}/bad'}}]\non_success: [{{webhook: '{hooks.url}/good'}}]"
+    run(notices, fails=False)
+    hooks.got.clear()
+    file = tmp_path / "pipelines" / "p.yml"
+    good = file.read_text()
+    file.write_text(good.replace("exit 0", "case $ADELT_WINDOW_START in 2026-01-1*) exit 3;; esac"))
+    said = run.backfill(code=1)
+    ((path, body),) = hooks.got
+    assert (path, body["status"], body["chunks"], body["interval"]) == (
+        "/bad",
+        "FAILED",
+        25,
+        "2026-01-01/2026-01-26",
+    )
+    assert list(body["failed"]) == [f"2026-01-{n}/2026-01-{n + 1}" for n in range(10, 20)]
+    assert all("exit code 3" in why for why in body["failed"].values())
+    assert f"p: told webhook {hooks.url}/bad" in said
+
+
+def test_a_long_list_of_failures_is_cut(hooks):
+    failed = {f"2026-01-{n:02}/x": "broken\nhere" for n in range(1, 26)}
+    message = alerts.BackfillEnded("p", "b-1", "2026-01-01/2026-02-01", "FAILED", "local", 31, failed)
+    lines = message.text.splitlines()
+    assert lines[:3] == [
+        "backfill of p 2026-01-01/2026-02-01: failed (local)", "31 chunks, 25 failed", "2026-01-01/x: broken here",
+    ]  # fmt: skip
+    assert lines[-2:] == ["and 5 more", "adelt backfill --status b-1"]
+    assert len(lines) == 2 + alerts.MOST_LINES + 2
 
 
 def test_mail_goes_over_tls_with_the_password(run, post_office):

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from oracle import differences, warehouse_rows
+from processes import described, living
 
 import adelt_sandbox
 
@@ -130,7 +131,46 @@ def test_killed_five_times_it_is_resumed_to_the_end(home):
     done = home.noted("a")
     assert set(done) == {day(n) for n in range(12)}
     assert done.total() <= 12 + 5 * 2  # at most what was at work when it was killed
-    assert home.status()["status"] == "SUCCEEDED"
+    status = home.status()
+    assert status["status"] == "SUCCEEDED"
+    work = status["work"]
+    assert (work["tasks"], work["done_again"]) == (12, 0)
+    assert 12 <= work["tries"] <= 12 + 5 * 2
+    out, _ = home("--status", "last")
+    told = out.splitlines()
+    again = f"{work['begun_again'] or 'none'} more than once"
+    assert told[1] == f"12 tasks, begun {work['tries']} times: {again}, none after it had succeeded"
+    tries = {chunk["number"]: chunk["tries"] for chunk in status["chunks"] if chunk["tries"] > 1}
+    assert {int(row[0]): int(row[5]) for row in (line.split("\t") for line in told[3:])} == tries
+    assert tries
+
+
+def test_resumed_at_once_it_waits_for_what_is_still_ending(home):
+    """A task that does not listen when its runner is dead has five seconds; until then nobody else may do it."""
+    slow = "trap '' TERM; echo x >> {{ env.NOTES }}/begun; test -e {{ env.NOTES }}/hurry || sleep 60; "
+    home.write("p", f"  a: {{run: {json.dumps(slow + NOTE % 'a')}}}\n")
+    process = home.start("p", *DAYS, "--chunk", "month")
+    home.wait_for("begun", 1)
+    (home.notes / "hurry").touch()
+    os.killpg(process.pid, signal.SIGKILL)
+    home("--resume", "last")
+    assert home.noted("a") == Counter([day(0, 12)])
+    assert home.noted("begun") == {"x": 2}
+    assert home.status()["work"] == {"tasks": 1, "tries": 2, "begun_again": 1, "done_again": 0}
+
+
+def test_killed_it_leaves_nothing_running(home):
+    """Not even what a task has started in the background, and does not listen."""
+    stubborn = "(trap '' TERM; sleep 60) & echo x >> {{ env.NOTES }}/begun; wait"
+    home.write("p", f"  a: {{run: {json.dumps(stubborn)}}}\n")
+    process = home.start("p", *DAYS, "--parallel", "2")
+    home.wait_for("begun", 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while left := living(str(home.folder)):
+        assert time.monotonic() < deadline, described(left)
+        time.sleep(0.05)
 
 
 def test_stopped_it_says_so_and_goes_on_later(home):
@@ -192,6 +232,15 @@ def test_a_dry_run_says_what_is_left_and_what_it_takes(home):
     assert home.noted("a").total() == 3
 
 
+def test_a_dry_run_of_what_is_resumed_shows_what_is_missing(home):
+    home.write("p", "  a: {run: 'test {{ interval.start | date }} != 2026-01-03'}\n")
+    home("p", "--from", "2026-01-01", "--to", "2026-01-05", code=1)
+    told = json.loads(home("--resume", "last", "--dry-run", "--json")[0])
+    assert [one["from"] for one in told["chunks"]] == ["2026-01-03"]
+    assert [one["chunks"] for one in told["estimates"]] == [1]
+    assert [row["status"] for row in home.status()["chunks"]].count("FAILED") == 1
+
+
 PROFILE = """
 adelt:
   target: local
@@ -223,6 +272,22 @@ def test_models_at_the_end_are_built_again_if_anything_was_loaded(models):
     assert (models.noted("load").total(), models.noted("later").total()) == (2, 1)
     models(*days, "-i", "who=b")  # what `later` needs is for the same days, but of other rows
     assert (models.noted("load").total(), models.noted("later").total()) == (4, 2)
+
+
+def test_models_that_were_built_after_the_last_load_are_not_built_again(models):
+    days = ("d", "--from", "2026-01-01", "--to", "2026-01-02")
+    models(*days)
+    file = models.folder / "pipelines" / "d.yml"
+    file.write_text(
+        file.read_text().replace(
+            '{needs: [transform], run: "', '{needs: [transform], run: "test -e {{ env.NOTES }}/go || exit 1; '
+        )
+    )
+    models(*days, "-i", "who=b", code=1)  # the models are built, and what needs them fails
+    (models.notes / "go").touch()
+    said, _ = models("--resume", "last")
+    assert (models.noted("load").total(), models.noted("later").total()) == (4, 2)
+    assert "1 more than once, none after it had succeeded" in said
 
 
 def test_force_does_again_what_is_done(models):

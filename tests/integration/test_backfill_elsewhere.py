@@ -424,7 +424,13 @@ def test_killed_again_and_again_every_chunk_is_run_once(home):
         home.server.after = [DROP]
         process = home.start("--resume", "last")
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    if (
+        home.name == "orchestra" and process.returncode == 1
+    ):  # killed before an order was sent: nobody can know that
+        assert "it is not known whether it was started" in err
+        home.resume("--retry-unknown")
+    else:
+        assert process.returncode == 0, err
     assert sorted(home.server.intervals().values()) == [1] * 31
 
 

@@ -78,6 +78,8 @@ def test_a_bad_file_is_told_without_a_traceback(adelt):
         ),
         (["tables", "dv361"], "did you mean `dv360`?"),
         (["runs", "abc"], "there is no run `abc`"),
+        (["runs", "--log", "a"], "--log belongs to a run"),
+        (["backfill", "--status", "a", "--resume", "b"], "--status and --resume exclude each other"),
         (["query", "select 1"], "there is no warehouse yet"),
         (["sandbox", "--now", "soon"], "`soon` is not a time"),
     ],
@@ -88,6 +90,31 @@ def test_bad_arguments_are_told_and_end_with_2(adelt, arguments, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error ")
+
+
+def test_an_empty_file_is_called_empty(adelt, tmp_path):
+    for text, said in (("# nothing\n", "the file is empty"), ("- a\n", "is not made of keys and values")):
+        (tmp_path / "b.yml").write_text(text)
+        done = adelt("backfill", "--config", "b.yml", code=2)
+        assert said in done.stderr
+        assert "b.yml:1\n  fix  begin with `pipelines:`" in done.stderr
+    (tmp_path / "pipelines" / "p.yml").write_text("")
+    assert (
+        "the file is empty\n  at   pipelines/p.yml:1\n  fix  begin with `version: 1`"
+        in adelt("validate", code=2).stderr
+    )
+
+
+def test_a_check_of_written_files_exits_1_and_names_them(adelt, tmp_path):
+    assert adelt("generate", "--check", code=1).stderr.endswith(
+        "out of date: docs/reference/pipeline.schema.json\n  fix  adelt generate\n"
+    )
+    assert json.loads(adelt("generate", "--check", "--json", code=1).stdout)["out_of_date"]
+    adelt("generate")
+    assert adelt("generate", "--check").stderr == ""
+    adelt.write("tasks:\n  a: {run: echo}\n")
+    for words, fix in ((("export",), "adelt export"), (("export", "kestra"), "adelt export kestra")):
+        assert adelt(*words, "--check", code=1).stderr.endswith(f"\n  fix  {fix}\n")
 
 
 def test_a_plan_shows_what_would_run_and_what_is_done(adelt, tmp_path):

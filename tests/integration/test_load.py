@@ -1,11 +1,14 @@
 """The swap: a load replaces exactly its scope, in one transaction, on a real DuckDB file."""
 
+import os
+import signal
 from datetime import date
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dlt.load.load import Load
 
 from adelt_sources.errors import SourceError
 from adelt_sources.load import Part, load
@@ -112,3 +115,17 @@ def test_a_table_with_very_many_fields_loads_in_bounded_memory(warehouse):
     value = {f"f{n}": [{"a": "x" * 50, "b": n}] for n in range(400)}
     warehouse.load([(day(1), 1, value) for _ in range(2000)], JAN, schema)
     assert warehouse.rows("SELECT count(*), sum(wide.f399[1].b) FROM raw_x.t") == [(2000, 2000 * 399)]
+
+
+def test_a_load_that_is_stopped_is_no_failure(warehouse, monkeypatch):
+    warehouse.load([(day(1), 1, 10)], None)
+
+    def stopped(self, *arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(self, *arguments)
+
+    start = Load.load_single_package
+    monkeypatch.setattr(Load, "load_single_package", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        warehouse.load([(day(1), 1, 11)], JAN)
+    assert warehouse.rows() == [(day(1), 1, 10)]

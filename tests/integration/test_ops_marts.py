@@ -97,13 +97,13 @@ def story(tmp_path_factory):
         with contextlib.closing(sqlite3.connect(home / "ledger.sqlite")) as con:
             con.execute("VACUUM INTO ?", (str(folder / "then.sqlite"),))  # `ops` adds to the history it reads
         today = datetime.now(UTC).date()
-        day = f"{today}/{today + timedelta(days=1)}"
+        day = today - timedelta(days=1)  # what `ops` is scheduled for this morning
         with listening(folder / "then.sqlite", home / "logs") as url:
-            words = ("backfill", "ops", "--from", str(today), "--to", str(today), "-i", f"base_url={url}")
+            words = ("backfill", "ops", "--from", str(day), "--to", str(day), "-i", f"base_url={url}")
             adelt(*words)
             adelt(*words, "--target", "bigquery")
             told = list(hooks.got)
-            adelt("task", "ops.alert", "--interval", day, "--run-id", "again", "--force")
+            adelt("task", "ops.alert", "--interval", f"{day}/{today}", "--run-id", "again", "--force")
         yield folder, Reader(emulator), told, hooks.got
     hooks.close()
 
@@ -187,8 +187,8 @@ def test_rows_over_time_freshness_and_costs(ask, ledger):
 def test_what_is_unusual_was_told_once(story, ask):
     _, _, told, later = story
     expected = [
-        ("no_rows", "raw.x got no rows; usual are 51"),
-        ("slow", "raw.x took 1000 s; usual are 100, at most 160"),
+        ("no_rows", "raw.x got no rows; usually 51"),
+        ("slow", "raw.x took 1000 s; usually 100, at most 160"),
     ]
     assert ask("SELECT kind, message FROM fct_anomalies WHERE is_first AND is_recent ORDER BY 1") == expected
     assert [body["environment"] for _, body in told] == ["local", "bigquery"]

@@ -1,6 +1,7 @@
 """The source of run histories: from our own server, and from one that is busy, refuses, or answers nonsense."""
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from datetime import date
@@ -90,6 +91,28 @@ def test_our_own_history_arrives_whole_and_typed(home, bring):
         " run_inputs ->> 'n', _snapshot_date FROM raw_ops.pipeline_runs WHERE id = 'run-0009'"
     ) == [("FAILED", "it broke", True, date(2026, 1, 1), "9", date(2026, 1, 1))]
     assert bring.rows("SELECT sum(rows_affected) FROM raw_ops.operations") == [(sum(range(RUNS)),)]
+
+
+def test_the_day_after_the_window_is_replaced_like_any_other(home, bring):
+    window = (date(2026, 1, 3), date(2026, 1, 5))
+    with listening(home / "ledger.sqlite", home / "logs", TOKEN) as url:
+        for run in ("one", "two"):
+            assert bring("pipeline_runs", url + BASE, days=window, run_id=run, next_day="true").rows == 72
+            assert bring("assets", url + BASE, days=window, run_id=run, next_day="true").rows == 2
+    assert bring.rows(
+        "SELECT _snapshot_date, count(*), any_value(_run_id) FROM raw_ops.pipeline_runs GROUP BY 1 ORDER BY 1"
+    ) == [(date(2026, 1, day), 24, "two") for day in (3, 4, 5)]
+    assert bring.rows("SELECT DISTINCT _snapshot_date FROM raw_ops.assets") == [(date(2026, 1, 5),)]
+
+
+def test_where_nobody_serves_the_error_says_what_to_start(bring):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(InputError) as caught:
+            bring("assets", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    assert "no server answers on this machine" in str(caught.value)
+    assert "`adelt serve`" in caught.value.fix
+    assert "base_url" in caught.value.fix
 
 
 def test_accounts_do_not_replace_each_other(bring):

@@ -209,6 +209,37 @@ def test_what_needs_a_task_that_ran_again_runs_again_as_in_a_local_run(project, 
     assert run("r3", 2) == 2
 
 
+def test_what_needs_a_pipeline_that_ran_as_a_flow_of_its_own_runs_again(project, capsys):
+    """Kestra runs the pipeline under an id of its own; here one that runs a third one does."""
+    for name, tasks in {
+        "whole": "inner: {pipeline: {name: inner}}, models: {needs: [inner], run: echo}",
+        "inner": "innermost: {pipeline: {name: innermost}}",
+        "innermost": "load: {run: 'echo {{ inputs.n }}'}",
+    }.items():
+        text = (
+            f"{{version: 1, name: {name}, inputs: {{n: {{type: integer, default: 1}}}}, tasks: {{{tasks}}}}}"
+        )
+        (project / f"pipelines/{name}.yml").write_text(text)
+
+    def done_already(name, run_id, n=1, day=2):
+        interval = f"2026-01-0{day}/2026-01-0{day + 1}"
+        task(name, interval=interval, run_id=run_id, inputs=[f"n={n}"])
+        return "done by run" in capsys.readouterr().out
+
+    def models(run_id):
+        return done_already("whole.models", run_id)
+
+    assert not done_already("innermost.load", "k1")
+    assert not models("r1")
+    assert done_already("innermost.load", "k2")
+    assert models("r2")
+    assert not done_already("innermost.load", "k3", n=2, day=3)
+    assert models("r3")  # another day is no reason
+    assert not done_already("innermost.load", "k4", n=2)
+    assert not models("r4")
+    assert models("r4")
+
+
 def test_outputs_of_a_matrix_that_a_task_listed_reach_later_tasks(project):
     (project / "pipelines/chained.yml").write_text(CHAINED)
     here = settings.load()

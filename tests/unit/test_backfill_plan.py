@@ -93,6 +93,32 @@ def test_dbt_and_what_needs_it_wait_for_the_end():
     assert (str(chunks[-1].interval), chunks[-1].after) == ("2025-01-01/2025-01-04", (1, 2, 3))
 
 
+def test_dbt_waits_for_the_chunks_of_every_pipeline():
+    """Models read what other pipelines load, too."""
+    pipelines = {"feed": find(tasks=FEED), "plain": find(), "short": find(tasks=FEED)}
+    entries = [
+        Entry(pipeline=name, first=date(2025, 1, 1), last=date(2025, 1, last))
+        for name, last in (("feed", 2), ("plain", 2), ("short", 1))
+    ]
+    chunks = plan_backfill(Spec(pipelines=tuple(entries)), lambda name: pipelines[name](name), "local").chunks
+    assert [(c.number, c.pipeline, c.select, c.after) for c in chunks] == [
+        (1, "feed", ("load", "other"), ()),
+        (2, "feed", ("load", "other"), ()),
+        (3, "plain", (), ()),
+        (4, "plain", (), ()),
+        (5, "short", ("load", "other"), ()),
+        (6, "feed", ("transform", "report"), (1, 2, 3, 4, 5)),
+        (7, "short", ("transform", "report"), (1, 2, 3, 4, 5)),
+    ]
+    assert [str(c.interval) for c in chunks[5:]] == ["2025-01-01/2025-01-03", "2025-01-01/2025-01-02"]
+
+
+def test_one_run_of_one_pipeline_is_not_divided():
+    assert [(c.select, c.after) for c in plan(date(2025, 1, 1), date(2025, 1, 1), look=find(tasks=FEED))] == [
+        ((), ())
+    ]
+
+
 def test_dbt_may_run_in_every_chunk():
     chunks = plan(date(2025, 1, 1), date(2025, 1, 3), look=find(tasks=FEED), transform="chunk")
     assert [(chunk.select, chunk.after) for chunk in chunks] == [((), ())] * 3

@@ -10,6 +10,7 @@ import yaml
 from adelt import definition
 from adelt.definition.check import cron_fault
 from adelt.definition.schema import schema
+from adelt.definition.source import parse
 from adelt.errors import DefinitionErrors, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -241,6 +242,16 @@ def test_what_is_wrong_is_said(project, case):
     found = errors_of(project, HEAD + body)
     assert len(found) == 1, found
     assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["1", "1.5", "1e3", "0x1f", "1_000", "true", "off", "~", "null", "2026-01-02", "12:30", "x y", "''"],
+)
+def test_words_are_recognised_as_yaml_does(word):
+    """Also when the same word has stood there before, with quotes or without."""
+    text = f'a: {word}\nb: "{word}"\nc: !!str {word}\nd: |\n  {word}\ne: [{word}, "{word}", {{}}, []]\nf:\n'
+    assert parse(text, "x.yml").data == parse(text, "x.yml").data == yaml.safe_load(text)
 
 
 def test_several_errors_are_told_at_once_in_the_order_of_the_file(project):

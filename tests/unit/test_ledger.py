@@ -15,6 +15,7 @@ import pytest
 
 from adelt.ids import new_id
 from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
+from adelt.ledger.backfills import Backfills, Work
 from adelt.ledger.owner import LEASE_SECONDS, Owner, is_alive, this_process
 
 RUN = NewRun("run-1", "p", "rk", "d", "local", "2026-01-01", "2026-01-02", {"n": 1}, "0")
@@ -314,6 +315,49 @@ def test_processes_that_begin_at_once_share_a_new_ledger(tmp_path):
         assert [told.get(timeout=30) for _ in processes] == [""] * 8
         for process in processes:
             process.join()
+
+
+def test_the_work_of_a_backfill_is_that_of_its_runs_and_those_they_started(ledger):
+    def attempt(run_id, key, status, **more):
+        claim = ledger.claim_task(replace(TASK, run_id=run_id, key=key, instance=key), **more)
+        ledger.finish_task(claim.id, status, int(status != "SUCCEEDED"))
+
+    for run in (
+        replace(RUN, id="chunk", backfill_id="b"),
+        replace(RUN, id="below", parent_run_id="chunk"),
+        replace(RUN, id="deep", parent_run_id="below"),
+        replace(RUN, id="other", backfill_id="c"),
+    ):
+        assert ledger.claim_run(run, 9) is None
+    backfills = Backfills(ledger)
+    assert backfills.work("b") == Work(0, 0, 0, 0)
+    attempt("chunk", "once", "SUCCEEDED")
+    attempt("below", "later", "FAILED")
+    attempt("deep", "later", "CANCELLED")
+    attempt("deep", "later", "SUCCEEDED")
+    attempt("other", "others", "SUCCEEDED")
+    attempt("run-1", "nobodys", "SUCCEEDED")
+    ledger.note_task(replace(TASK, run_id="chunk", key="once", instance="once"), "SKIPPED", "done before")
+    assert backfills.work("b") == Work(tasks=2, tries=4, begun_again=1, done_again=0)
+    attempt("chunk", "once", "FAILED", force=True)  # it had succeeded
+    assert backfills.work("b") == Work(tasks=2, tries=5, begun_again=2, done_again=1)
+
+
+def test_what_is_done_again_because_the_warehouse_was_gone_was_needed(ledger):
+    assert ledger.claim_run(replace(RUN, id="chunk", backfill_id="b"), 9) is None
+    for _ in range(2):
+        claim = ledger.claim_task(replace(TASK, run_id="chunk"))
+        ledger.finish_task(claim.id, "SUCCEEDED", 0)
+        ledger.forget("local")
+    assert Backfills(ledger).work("b") == Work(tasks=1, tries=2, begun_again=1, done_again=0)
+
+
+def test_who_holds_a_task_of_a_run_that_is_over_is_about_to_let_go(ledger):
+    assert isinstance(ledger.claim_task(TASK), Claimed)
+    held = Held("run-1", os.getpid())
+    assert ledger.claim_task(TASK) == held
+    ledger.finish_run("run-1", "FAILED")  # as when its runner has died
+    assert ledger.claim_task(TASK) == replace(held, ending=True)
 
 
 def test_a_ledger_that_is_kept_open_is_not_tidied_up_after_every_transaction(ledger, tmp_path):

@@ -162,7 +162,10 @@ judged as (
         greatest(
             {{ money(var('anomaly_deviations') ~ ' * deviations.deviation') }},
             {{ money("cast('" ~ var('anomaly_tolerance') ~ "' as numeric(9, 6)) * medians.usual") }},
-            case when ordered.metric = 'seconds' then {{ money(var('anomaly_min_seconds')) }} else 0 end
+            case ordered.metric
+                when 'seconds' then {{ money(var('anomaly_min_seconds')) }}
+                else {{ money(var('anomaly_min_rows')) }}
+            end
         ) as allowed,
         medians.least
     from ordered

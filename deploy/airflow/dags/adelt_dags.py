@@ -24,5 +24,8 @@ gc.disable()
 try:
     globals().update({dag.dag_id: dag for dag in dags(PROJECT)})
 finally:
+    if not gc.get_freeze_count():  # else what Airflow has frozen would thaw
+        gc.freeze()  # both together make everything old at once: the next look at what is young passes it by
+        gc.unfreeze()
     if collecting:
         gc.enable()

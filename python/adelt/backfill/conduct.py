@@ -14,6 +14,7 @@ from adelt.ledger.backfills import Backfill, Backfills
 from adelt.run import events
 from adelt.run.workers import Workers
 from adelt.settings import Settings
+from adelt.window import Interval
 
 DONE = ("SUCCEEDED", "WARNING")
 
@@ -68,7 +69,9 @@ def conduct(
     stops, store = Stops(), Backfills(ledger)
     states = {chunk.number: chunk.status for chunk in backfill.chunks}
     codes: dict[int, int] = {}
+    failed: dict[int, str] = {}
     missing = {chunk.number for chunk in backfill.missing}
+    late = [(chunk.pipeline, task) for chunk in plan.chunks if chunk.after for task in chunk.select]
     waiting = [chunk for chunk in plan.chunks if chunk.number in missing]
     ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
     lock = threading.Lock()
@@ -84,7 +87,8 @@ def conduct(
             chunk.inputs,
             chunk.select,
             # Its tasks may have been done for the same days, but from rows that have been loaded again since.
-            force=chunk.force or (bool(chunk.after) and store.has_loaded(backfill.id, chunk.pipeline)),
+            force=chunk.force,
+            since=store.loaded_at(backfill.id, late) if chunk.after else "",
             trigger="backfill",
             workers=workers,
             backfill=backfill.id,
@@ -114,13 +118,50 @@ def conduct(
             active -= 1
             number = result.chunk.number
             states[number], codes[number] = result.status, result.exit_code
+            if result.exit_code:
+                failed[number] = result.message
             store.chunk_ends(
                 backfill.id, number, result.status, result.run_id, result.exit_code, result.message
             )
             on_end(result)
         code = exit_code(states, codes, stopped=stops.stopped)
-        finish(store, backfill.id, states, code)
+        missed = "" if stops.stopped else _alert(here, backfill, plan, states, failed, tell)
+        finish(store, backfill.id, states, code, missed)
     return code
+
+
+def _alert(
+    here: Settings,
+    backfill: Backfill,
+    plan: BackfillPlan,
+    states: Mapping[int, str],
+    failed: Mapping[int, str],
+    listener: events.Listener,
+) -> str:
+    """Tell whom each pipeline names, once for all its chunks; who could not be told."""
+    missed: list[str] = []
+    for name, pipeline in {chunk.pipeline: chunk.definition.pipeline for chunk in plan.chunks}.items():
+        if not (pipeline.on_failure or pipeline.on_success):
+            continue
+        from adelt import alerts  # late: it is not for most backfills
+
+        chunks = [chunk for chunk in plan.chunks if chunk.pipeline == name]
+        found = {states[chunk.number] for chunk in chunks}
+        message = alerts.BackfillEnded(
+            pipeline=name,
+            backfill_id=backfill.id,
+            interval=str(
+                Interval(min(c.interval.start for c in chunks), max(c.interval.end for c in chunks))
+            ),
+            status="FAILED" if found - set(DONE) else "WARNING" if "WARNING" in found else "SUCCEEDED",
+            environment=here.target,
+            chunks=len(chunks),
+            failed={str(chunk.interval): failed[chunk.number] for chunk in chunks if chunk.number in failed},
+        )
+        for told in alerts.tell(pipeline, message, here):
+            listener(events.RunTold(name, backfill.id, told.whom, told.error))
+            missed += [f"could not tell {told.whom}: {told.error}"] if told.error else []
+    return "; ".join(missed)
 
 
 def finish(

@@ -1,7 +1,7 @@
 """Spec -> chunks. No I/O beyond reading the pipelines: the same spec, the same chunks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adelt.backfill.spec import Entry, Spec
@@ -64,6 +64,7 @@ def plan_backfill(spec: Spec, find: Callable[[str], Definition], environment: st
         DefinitionErrors: Everything that is wrong, in all entries; nothing may start then.
     """
     chunks: list[PlannedChunk] = []
+    late: list[PlannedChunk] = []
     problems: list[AdeltError] = []
     names: set[str] = set()
     for entry in spec.pipelines:
@@ -73,17 +74,23 @@ def plan_backfill(spec: Spec, find: Callable[[str], Definition], environment: st
             if name in names:
                 raise InputError("it is listed twice", where=f"pipeline `{name}`", fix="one entry each")
             names.add(name)
-            chunks += _chunks(spec, entry, definition, environment, len(chunks))
+            ours, last = _chunks(spec, entry, definition, environment)
+            chunks += ours
+            late += last
         except AdeltError as error:
             problems += getattr(error, "problems", (error,))
     if problems:
         raise DefinitionErrors(problems)
-    return BackfillPlan(spec, tuple(chunks))
+    # Models read what every pipeline loads, not only their own.
+    after = tuple(range(1, len(chunks) + 1))
+    chunks += [replace(chunk, after=after) for chunk in late]
+    return BackfillPlan(spec, tuple(replace(chunk, number=n) for n, chunk in enumerate(chunks, 1)))
 
 
 def _chunks(
-    spec: Spec, entry: Entry, definition: Definition, environment: str, before: int
-) -> list[PlannedChunk]:
+    spec: Spec, entry: Entry, definition: Definition, environment: str
+) -> tuple[list[PlannedChunk], list[PlannedChunk]]:
+    """Chunks of one pipeline, and those that wait for every other; their numbers are given later."""
     intervals = _intervals(entry, definition)
     if spec.order == "newest":
         intervals.reverse()
@@ -91,21 +98,19 @@ def _chunks(
     for interval in {min(intervals), max(intervals)}:
         make_plan(definition, interval, entry.inputs, environment, entry.select)
     chosen = entry.select or tuple(name for name, task in definition.pipeline.tasks.items() if task.enabled)
-    late = _late(definition, chosen) if spec.transform == "end" and len(intervals) > 1 else ()
+    alone = len(intervals) == len(spec.pipelines) == 1  # then the end is that of the one run
+    late = _late(definition, chosen) if spec.transform == "end" and not alone else ()
     early = tuple(name for name in chosen if name not in late)
-    found: list[PlannedChunk] = []
-    if early:
-        select = early if late else entry.select
-        found = [
-            PlannedChunk(before + number, definition, interval, entry.inputs, select, force=spec.force)
-            for number, interval in enumerate(intervals, 1)
-        ]
-    if late:
-        whole = Interval(min(i.start for i in intervals), max(i.end for i in intervals))
-        number = before + len(found) + 1
-        after = tuple(chunk.number for chunk in found)
-        found.append(PlannedChunk(number, definition, whole, entry.inputs, late, after, spec.force))
-    return found
+    whole = Interval(min(i.start for i in intervals), max(i.end for i in intervals))
+    return (
+        [
+            PlannedChunk(
+                0, definition, interval, entry.inputs, early if late else entry.select, force=spec.force
+            )
+            for interval in (intervals if early else ())
+        ],
+        [PlannedChunk(0, definition, whole, entry.inputs, late, force=spec.force)] if late else [],
+    )
 
 
 def _intervals(entry: Entry, definition: Definition) -> list[Interval]:

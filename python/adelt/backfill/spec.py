@@ -37,7 +37,7 @@ class Spec(_Strict):
     force: bool = Field(False, description="Do again what is done.")
     transform: Literal["end", "chunk"] = Field(
         "end",
-        description="Whether dbt runs once when all chunks of a pipeline are loaded, or in every chunk.",
+        description="Whether dbt runs once when every chunk of every pipeline is loaded, or in every chunk.",
     )
 
 
@@ -49,4 +49,4 @@ def load_spec(path: Path) -> Spec:
     """
     if not path.is_file():
         raise InputError("there is no such file", where=str(path), fix="give the path of a YAML file")
-    return validated(Spec, read(path, str(path)))
+    return validated(Spec, read(path, str(path), begin="pipelines:"))

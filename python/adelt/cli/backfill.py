@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from adelt.backfill import BackfillPlan, Spec
     from adelt.backfill.conduct import Ended
     from adelt.ledger import Held, Ledger
-    from adelt.ledger.backfills import Backfill
+    from adelt.ledger.backfills import Backfill, Backfills, Work
     from adelt.run import events
     from adelt.settings import Settings
 
@@ -89,11 +90,15 @@ def backfill(
         raise InputError(
             "--retry-unknown belongs to --resume", fix="adelt backfill --resume ID --retry-unknown"
         )
+    if resume and status:
+        raise InputError(
+            "--status and --resume exclude each other", fix=f"first adelt backfill --status {status}"
+        )
     if resume or status:
         _check_alone("--resume" if resume else "--status", asked)
         found = _one(here, resume or status or "")
         if status:
-            _show(found, as_json=as_json)
+            _show(found, Backfills(open_ledger(here)), as_json=as_json)
             return
         spec = _recorded(found)
     else:
@@ -103,11 +108,12 @@ def backfill(
     if resume:
         _check_same(found, plan, conductor.place)
     missing = {chunk.number for chunk in found.missing} if resume else {chunk.number for chunk in plan.chunks}
-    conductor.check([chunk for chunk in plan.chunks if chunk.number in missing])
+    left = replace(plan, chunks=tuple(chunk for chunk in plan.chunks if chunk.number in missing))
+    conductor.check(list(left.chunks))
     ledger = open_ledger(here)
     ledger.recover()
     if dry_run:
-        _preview(here, plan, ledger, conductor.place, as_json=as_json)
+        _preview(here, left, ledger, conductor.place, as_json=as_json)
         return
     store = Backfills(ledger)
     if resume:
@@ -122,10 +128,8 @@ def backfill(
         print(error_text(error), file=sys.stderr)
         code = error.exit_code
     (found,) = store.find(found.id)
-    if as_json:
-        _show(found, as_json=True)
-    elif code:
-        _show(found, as_json=False)
+    _show(found, store, as_json=as_json)
+    if code and not as_json:
         print(f"\nto go on: adelt backfill --resume {found.id}", file=sys.stderr)
     if code:
         raise typer.Exit(code)
@@ -304,13 +308,16 @@ def _requests(api: str, count: float) -> str:
     return f"{count:,.0f} {api}{quota}"
 
 
-def _show(found: "Backfill", *, as_json: bool) -> None:
+def _show(found: "Backfill", store: "Backfills", *, as_json: bool) -> None:
+    work = store.work(found.id)
     if as_json:
-        print_json(found)
+        print_json({**vars(found), "work": work})
         return
     counts = Counter(chunk.status for chunk in found.chunks)
     told = ", ".join(f"{count} {state.lower()}" for state, count in sorted(counts.items()))
     print(f"backfill {found.id}  {found.status}  {len(found.chunks)} chunks: {told}")
+    if work.tasks:
+        print(_told(work))
     shown: tuple[str, ...] = ("FAILED", "CANCELLED", "UNKNOWN")
     if found.spec.get("engine", "local") != "local":
         shown += ("STARTING", "RUNNING")
@@ -321,8 +328,8 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
                 f"unknown: nobody knows whether {found.env} took it. Look there. --resume looks again, and starts nothing"
                 " twice; with --retry-unknown it starts what it does not find"
             )
-    wrong = [chunk for chunk in found.chunks if chunk.status in shown]
-    if wrong:
+    notable = [chunk for chunk in found.chunks if chunk.status in shown or chunk.tries > 1]
+    if notable:
         print_table(
             ("chunk", "pipeline", "from", "to", "status", "tries", "run", "message"),
             [
@@ -336,14 +343,23 @@ def _show(found: "Backfill", *, as_json: bool) -> None:
                     c.run_id,
                     c.message[:120],
                 )
-                for c in wrong
+                for c in notable
             ],
         )
+
+
+def _told(work: "Work") -> str:
+    """How often the tasks were begun; the chunks that were begun more than once are listed below."""
+    tasks = f"{work.tasks} task{'s' * (work.tasks != 1)}, begun {work.tries} time{'s' * (work.tries != 1)}"
+    return f"{tasks}: {work.begun_again or 'none'} more than once, {work.done_again or 'none'} after it had succeeded"
 
 
 @contextmanager
 def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]]:
     """A bar with the time that is left on a terminal, a line for each chunk elsewhere."""
+    from adelt.cli.terminal import line
+    from adelt.run.events import RunTold
+
     if quiet:
         yield (lambda _: None), (lambda _: None)
         return
@@ -354,7 +370,11 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
             done[ended.status] += 1
             print(f"{done.total()}/{total}  {_ended_line(ended)}", file=sys.stderr, flush=True)
 
-        yield (lambda _: None), on_end
+        def on_event(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                print(line(event), file=sys.stderr, flush=True)
+
+        yield on_event, on_end
         return
     from rich.console import Console
     from rich.progress import (
@@ -375,6 +395,8 @@ def _watching(total: int, *, quiet: bool) -> Iterator[tuple["Listener", "OnEnd"]
         failures = 0
 
         def live(event: "events.Event") -> None:
+            if isinstance(event, RunTold):
+                progress.console.print(line(event), markup=False, highlight=False)
             task = getattr(event, "task", "")
             progress.update(bar, description=f"{event.pipeline}.{task}" if task else event.pipeline)
 

@@ -1,5 +1,6 @@
 """Commands that only read: validate, plan, tables, schema."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,12 +195,11 @@ def generate(
             path.write_text(schemas.text(), "utf-8")
     if as_json:
         print_json({"out_of_date" if check else "written": stale})
-        if check and stale:
-            raise typer.Exit(2)
-        return
+    elif not check:
+        for name in stale:
+            print(f"wrote {name}")
     if check and stale:
-        raise DefinitionErrors(
-            InputError("a generated file is out of date", where=name, fix="adelt generate") for name in stale
-        )
-    for name in stale:
-        print(f"wrote {name}")
+        for name in stale:
+            print(f"out of date: {name}", file=sys.stderr)
+        print("  fix  adelt generate", file=sys.stderr)
+        raise typer.Exit(1)

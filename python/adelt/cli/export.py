@@ -57,7 +57,7 @@ def export(
     if check and stale:
         for name in stale:
             print(f"out of date: {name}", file=sys.stderr)
-        print("  fix  adelt export", engine, file=sys.stderr)
+        print(f"  fix  adelt export {engine}".rstrip(), file=sys.stderr)
         raise typer.Exit(1)
     if strict and any(note.kind == "missing" for one in made.values() for note in one.notes):
         raise typer.Exit(NOT_EXPRESSED)

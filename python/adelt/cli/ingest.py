@@ -19,25 +19,25 @@ def ingest(
     target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Bring one table for a window of days into the warehouse, in this process."""
-    import uuid6
+    """Bring one table for a window of days into the warehouse, in this process.
 
+    `adelt runs` lists it; it is brought whether or not it has been before, and pipelines do their own tasks all the same.
+    """
     from adelt import settings
     from adelt.cli.intervals import days
     from adelt.cli.output import human_bytes, human_seconds, print_json
     from adelt.cli.progress import single
-    from adelt.steps import ingest as step
+    from adelt.ingest_run import run_ingest
 
     window = days(first, last, f"{source}.{table}")
     here = settings.load(target)
     with single(f"{source}.{table}", quiet=as_json) as progress:
-        result = step.run(
+        result = run_ingest(
             here,
             source=source,
             table=table,
             params=pairs(params, "-p"),
             window=window,
-            run_id=str(uuid6.uuid7()),
             on_progress=progress,
         )
     if as_json:

@@ -125,16 +125,32 @@ def task(
     again: Annotated[
         bool, typer.Option("--again", help="Do it although it is done, if this run did it: it was cleared.")
     ] = False,
+    nodes: Annotated[
+        Path | None,
+        typer.Option(
+            "--dbt-nodes", help="Of a dbt task only this: see that the file has the nodes it would build."
+        ),
+    ] = None,
+    dbt_done: Annotated[
+        bool, typer.Option("--dbt-done", help="Every part of this dbt task is done: so is the task.")
+    ] = False,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="-- WORDS", help="Of a dbt task only this part, as words for dbt: run --select fct_x."
+        ),
+    ] = None,
     target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
     """Do one task of a pipeline, as every engine does: exit code 0 done, 1 retry, 2 do not retry."""
-    from adelt import definition, ids, settings
+    from adelt import definition, ids, parts, settings
     from adelt import publish as publishing
     from adelt.cli.intervals import task_interval
     from adelt.taskrun import TaskRequest, run_task
 
     publishing.check(publish)
+    part = parts.read(words or (), nodes, dbt_done)
     handover = settings.take_handover()
     here = settings.load(target)
     pipeline, dot, task_name = name.rpartition(".")
@@ -156,6 +172,7 @@ def task(
             force=force,
             if_changed=if_changed,
             again=again,
+            part=part,
         ),
         handover,
     )
@@ -185,11 +202,13 @@ def runs(
     from adelt import settings
     from adelt.engine import open_ledger
 
+    if log is not None and not run_id:
+        raise InputError("--log belongs to a run", fix=f"adelt runs RUN --log {log}")
     here = settings.load()
     if not here.ledger.exists():
         if as_json:
             print_json([])
-        elif run_id or log:
+        elif run_id:
             raise InputError(f"there is no run `{run_id}`", where=str(here.ledger), fix="nothing has run yet")
         else:
             print("nothing has run yet")

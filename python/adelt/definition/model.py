@@ -63,7 +63,7 @@ def _listed(value: Any) -> Any:
 class Strict(BaseModel):
     """Base of everything in a definition: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Input(Strict):
@@ -410,9 +410,10 @@ class Task(Strict):
         return {"command": value} if self.kind == "run" else value.model_dump(by_alias=True)
 
     @cached_property
-    def names_used(self) -> tuple[tuple[str, ...], ...]:
-        """The names that templates of its action and its environment use."""
-        return tuple(templates.paths([self.action, self.env]))
+    def outputs_used(self) -> tuple[tuple[str, str], ...]:
+        """Outputs of other tasks that templates of its action and its environment name, as task and name."""
+        paths = templates.paths([self.action, self.env])
+        return tuple(sorted({(path[1], path[3]) for path in paths if path[0] == "tasks" and len(path) > 3}))
 
     @model_validator(mode="after")
     def _one_action(self) -> "Task":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from adelt.errors import DefinitionError
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RULES: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 _MOST_NODES = 50_000  # more is an alias bomb, not a pipeline
 
@@ -68,8 +70,13 @@ def _step(node: Any, step: str | int) -> tuple[Any, Any] | None:
     return None
 
 
-def read(path: Path, shown: str) -> Source:
+def read(path: Path, shown: str, begin: str = "version: 1") -> Source:
     """Read one YAML file.
+
+    Args:
+        path: The file.
+        shown: What it is called in errors.
+        begin: A key that such a file begins with.
 
     Raises:
         DefinitionError: It is not there, not YAML, or has a key twice.
@@ -78,16 +85,22 @@ def read(path: Path, shown: str) -> Source:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DefinitionError(f"the file cannot be read: {error}", where=shown) from error
-    return parse(text, shown)
+    return parse(text, shown, begin)
 
 
-def parse(text: str, shown: str) -> Source:
+def parse(text: str, shown: str, begin: str = "") -> Source:
     """Read YAML text, a mapping.
+
+    Args:
+        text: The text.
+        shown: What it is called in errors.
+        begin: A key that such a text begins with.
 
     Raises:
         DefinitionError: It is not YAML, no mapping, or has a key twice.
     """
     loader = _Loader(text)
+    loader.resolve = _tag
     try:
         root = loader.get_single_node()
         data = _Builder(loader, shown).build(root) if root else None
@@ -104,8 +117,15 @@ def parse(text: str, shown: str) -> Source:
     finally:
         loader.dispose()
     if not isinstance(data, Mapping):
-        raise DefinitionError("a pipeline is a mapping", where=f"{shown}:1", fix="begin with `version: 1`")
+        what = "the file is empty" if data is None else "the file is not made of keys and values"
+        raise DefinitionError(what, where=f"{shown}:1", fix=f"begin with `{begin}`" if begin else "")
     return Source(shown, data, root, text)
+
+
+@lru_cache(maxsize=4096)
+def _tag(kind: Any, value: str | None, implicit: Any) -> str:
+    """Whether a word is a number or the like, by the loader's rules; files have few different words."""
+    return str(_RULES.resolve(kind, value, implicit))
 
 
 class _Builder:

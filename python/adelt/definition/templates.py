@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 NAMESPACES = ("inputs", "interval", "window", "matrix", "env", "secrets", "run", "tasks")
@@ -104,12 +105,17 @@ def references(text: str) -> Iterator[Reference]:
 def paths(value: Any) -> list[tuple[str, ...]]:
     """The names that a value's templates use; lists and mappings are searched through and through."""
     if isinstance(value, str):
-        return [reference.path for reference in references(value)] if "{{" in value or "}}" in value else []
+        return list(_paths(value)) if "{{" in value or "}}" in value else []
     if isinstance(value, Mapping):
         return [path for item in value.values() for path in paths(item)]
     if isinstance(value, list | tuple):
         return [path for item in value for path in paths(item)]
     return []
+
+
+@lru_cache(maxsize=1024)  # the tasks of a pipeline name the same things
+def _paths(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(reference.path for reference in references(text))
 
 
 def _reference(match: re.Match[str]) -> Reference:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from adelt.definition import Definition
 from adelt.definition.model import Pipeline
@@ -44,6 +45,15 @@ class Config(BaseModel):
     deferrable_sensors: bool = True
     paused: bool | None = None
     owner: str = "adelt"
+    cosmos: list[str] = []
+
+    @model_validator(mode="after")
+    def _where(self) -> "Config":
+        if self.cosmos and self.runner != "bash":
+            raise PydanticCustomError(
+                "cosmos", "`cosmos` needs `runner: bash`, it does not start pods of adelt"
+            )
+        return self
 
 
 class Dag(BaseModel):

@@ -108,8 +108,7 @@ def nullable(spec: Input) -> bool:
 
 def used_outputs(pipeline: Pipeline, task: str) -> list[tuple[str, str]]:
     """Outputs of other tasks that a task names in its action or its environment, as task and name."""
-    names = pipeline.tasks[task].names_used
-    return sorted({(path[1], path[3]) for path in names if path[0] == "tasks" and len(path) > 3})
+    return list(pipeline.tasks[task].outputs_used)
 
 
 def producers(pipeline: Pipeline) -> set[str]:

@@ -19,6 +19,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOTICES = {"SLACK": "slack", "EMAIL": "email", "MICROSOFT_TEAMS": "teams"}
 _FAILED = r"task_groups\[['\"][\w-]+['\"]\]\.any\(\)\.status\s*==\s*['\"]FAILED['\"]"
 _ANY_FAILED = re.compile(rf"\$\{{\{{\s*{_FAILED}(\s+or\s+{_FAILED})*\s*\}}\}}")
+_GOOD = re.compile(
+    r"task_groups\[['\"]([\w-]+)['\"]\]\.all\(\)\.status\s*"
+    r"(?:==\s*['\"]SUCCEEDED['\"]|in\s*\[\s*['\"]SUCCEEDED['\"]\s*(,\s*['\"]WARNING['\"]\s*)?\])"
+)
 _OVER_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*(==|!=|<=?|>=?)\s*('[^']*'|\"[^\"]*\"|[\w.-]+)\s*\}\}")
 
 
@@ -211,7 +215,9 @@ class _Reader:
             try:
                 if fault:
                     raise ValueError(fault)
-                made |= around | self._common(task, [group.condition, task.condition])
+                made |= around | self._common(task)
+                if condition := self._condition(name, [group.condition, task.condition]):
+                    made["if"] = condition
                 made |= translated(self._action(task_id, task), self._path, _MARK)
             except ValueError as error:
                 self._found.placeholder(key, str(error))
@@ -226,7 +232,7 @@ class _Reader:
             return {"include": [dict(one) for one in items]}
         return {axis: items}
 
-    def _common(self, task: o.Task, conditions: Sequence[str | None]) -> dict[str, Any]:
+    def _common(self, task: o.Task) -> dict[str, Any]:
         made: dict[str, Any] = {}
         if task.paused:
             made["enabled"] = False
@@ -234,20 +240,42 @@ class _Reader:
             made["allow_failure"] = True
         if task.configuration:
             made |= self._limits(task.configuration)
-        for condition in filter(None, conditions):
-            if re.fullmatch(r"\$\{\{\s*[Tt]rue\s*\}\}", condition):
-                made["if"] = "always"
-            elif _ANY_FAILED.fullmatch(condition):
-                made["if"] = "failure"
-            elif over := _OVER_INPUT.fullmatch(condition):
-                value = {"True": "true", "False": "false"}.get(over[3], over[3])
-                made["if"] = f"inputs.{name_of(over[1])} {over[2]} {value}"
-            else:
-                raise ValueError(f"its condition `{condition}`")
         for key in ("connection", "operation_metadata", "alerts", "anomalies"):
             if getattr(task, key):
                 self._found.lose(f"{key} of tasks")
         return made
+
+    def _condition(self, group: str, conditions: Sequence[str | None]) -> str:
+        """When a task of a group starts; empty if that is when what it needs has succeeded."""
+        made = {found for one in conditions if one and (found := self._one_condition(group, one))}
+        if len(made) > 1:
+            raise ValueError(f"its conditions `{'` and `'.join(sorted(made))}`")
+        return "".join(made)
+
+    def _one_condition(self, group: str, condition: str) -> str:
+        if re.fullmatch(r"\$\{\{\s*[Tt]rue\s*\}\}", condition):
+            return "always"
+        if _ANY_FAILED.fullmatch(condition):
+            return "failure"
+        if over := _OVER_INPUT.fullmatch(condition):
+            value = {"True": "true", "False": "false"}.get(over[3], over[3])
+            return f"inputs.{name_of(over[1])} {over[2]} {value}"
+        if self._is_usual(group, condition):
+            return ""
+        raise ValueError(f"its condition `{condition}`")
+
+    def _is_usual(self, group: str, condition: str) -> bool:
+        """Whether a condition says what holds without one: everything that the group depends on has succeeded."""
+        inside = _MARK.fullmatch(condition.strip())
+        parts = re.split(r"\s+and\s+", inside[1].strip()) if inside else []
+        found = [match for part in parts if (match := _GOOD.fullmatch(part))]
+        groups = self._pipeline.pipeline
+        if not found or len(found) < len(parts) or {one[1] for one in found} != set(groups[group].depends_on):
+            return False
+        strict = [one[1] for one in found if not one[2]]
+        if any(task.treat_failure_as_warning for name in strict for task in groups[name].tasks.values()):
+            self._found.lose(f"group {group}: it starts after a failure that is allowed, too")
+        return True
 
     def _action(self, task_id: str, task: o.Task) -> dict[str, Any]:
         given = task.parameters

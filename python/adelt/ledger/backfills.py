@@ -50,6 +50,23 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What the runs of a backfill, and those they started, have done here.
+
+    Attributes:
+        tasks: Tasks that were begun.
+        tries: How often, all together.
+        begun_again: Tasks that were begun more than once.
+        done_again: Tasks that were begun once more after they had succeeded.
+    """
+
+    tasks: int
+    tries: int
+    begun_again: int
+    done_again: int
+
+
+@dataclass(frozen=True)
 class Backfill:
     """A backfill as it was recorded.
 
@@ -157,16 +174,21 @@ class Backfills:
         with self._ledger.connection() as con:
             return bool(con.execute("SELECT 1 FROM backfill_chunk WHERE run_id = ?", (run_id,)).fetchone())
 
-    def has_loaded(self, backfill_id: str, pipeline: str) -> bool:
-        """Whether a run of a pipeline has done any task for a backfill, instead of finding all of them done."""
+    def loaded_at(self, backfill_id: str, late: Iterable[tuple[str, str]]) -> str:
+        """When the last task was done for a backfill instead of found done; empty if none was.
+
+        Args:
+            backfill_id: The backfill.
+            late: Pipeline and name of tasks that do not count: they wait for the others.
+        """
         with self._ledger.connection() as con:
-            return bool(
-                con.execute(
-                    "SELECT 1 FROM pipeline_run p JOIN task_run t ON t.run_id = p.id WHERE p.backfill_id = ?"
-                    " AND p.pipeline = ? AND t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING') LIMIT 1",
-                    (backfill_id, pipeline),
-                ).fetchone()
-            )
+            row = con.execute(
+                "SELECT coalesce(max(t.completed_at), '') FROM pipeline_run p JOIN task_run t ON t.run_id = p.id"
+                " WHERE p.backfill_id = ? AND t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING')"
+                " AND p.pipeline || '.' || t.task NOT IN (SELECT value FROM json_each(?))",
+                (backfill_id, json.dumps([".".join(one) for one in late])),
+            ).fetchone()
+        return str(row[0])
 
     def chunk_waits(self, backfill_id: str, number: int) -> None:
         """Note that a chunk was not begun after all."""
@@ -195,6 +217,21 @@ class Backfills:
                 "UPDATE backfill SET status = ?, message = ?, completed_at = ? WHERE id = ?",
                 (status, message, self._ledger.now(), backfill_id),
             )
+
+    def work(self, backfill_id: str) -> Work:
+        """How often the tasks of a backfill were begun."""
+        with self._ledger.connection() as con:
+            row = con.execute(
+                "WITH RECURSIVE run (id) AS (SELECT id FROM pipeline_run WHERE backfill_id = ?"
+                " UNION SELECT p.id FROM run JOIN pipeline_run p ON p.parent_run_id = run.id),"
+                " task AS (SELECT count(*) AS tries, max(t.id) AS last,"
+                " min(CASE WHEN t.status = 'SUCCEEDED' AND NOT t.forgotten THEN t.id END) AS success"
+                " FROM run JOIN task_run t ON t.run_id = run.id WHERE t.attempt > 0 GROUP BY t.key)"
+                " SELECT count(*), coalesce(sum(tries), 0), coalesce(sum(tries > 1), 0),"
+                " coalesce(sum(last > success), 0) FROM task",
+                (backfill_id,),
+            ).fetchone()
+        return Work(*row)
 
     def find(self, text: str) -> list[Backfill]:
         """Backfills whose id begins or ends with a text, oldest first; `last` is the newest one."""

@@ -188,10 +188,13 @@ class Ledger:
         with self.transaction() as con:
             self.close_dead(con)
             running = con.execute(
-                "SELECT run_id, lease_owner FROM task_run WHERE key = ? AND status = 'RUNNING'", (task.key,)
+                "SELECT t.run_id, t.lease_owner, p.status <> 'RUNNING' AS ending FROM task_run t"
+                " JOIN pipeline_run p ON p.id = t.run_id WHERE t.key = ? AND t.status = 'RUNNING'",
+                (task.key,),
             ).fetchone()
             if running is not None:
-                return Held(running["run_id"], Owner.from_text(running["lease_owner"]).pid)
+                holder = Owner.from_text(running["lease_owner"])
+                return Held(running["run_id"], holder.pid, bool(running["ending"]))
             done = None if force else _done(con, task.key)
             if done and not (if_changed and done.digest != task.digest):
                 return done
@@ -374,15 +377,26 @@ class Ledger:
             found = {key: _done(con, key) for key in keys}
         return {key: done for key, done in found.items() if done}
 
-    def is_stale(self, key: str, run_id: str, needs: Sequence[str]) -> bool:
-        """Whether a piece of work is done, but a run has done tasks since that it needs."""
+    def is_stale(self, key: str, run_id: str, needs: Sequence[str], pipelines: Iterable[str] = ()) -> bool:
+        """Whether a piece of work is done, but tasks that it needs have been done since.
+
+        Args:
+            key: The piece of work.
+            run_id: The run that it belongs to.
+            needs: Tasks of this run that it needs.
+            pipelines: Pipelines that it needs, whose runs count for the same interval whoever began them: an engine
+                that runs them as flows of their own gives those ids of their own.
+        """
         with self.connection() as con:
             done = _done(con, key)
             return done is not None and bool(
                 con.execute(
-                    "SELECT 1 FROM task_run WHERE run_id = ? AND task IN (SELECT value FROM json_each(?)) AND attempt > 0"
-                    " AND status IN ('SUCCEEDED', 'WARNING') AND completed_at > ? LIMIT 1",
-                    (run_id, json.dumps(list(needs)), done.completed_at),
+                    "SELECT 1 FROM task_run t WHERE t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING')"
+                    " AND t.completed_at > ? AND (t.run_id = ? AND t.task IN (SELECT value FROM json_each(?))"
+                    " OR t.run_id IN (SELECT p.id FROM pipeline_run p JOIN pipeline_run ours ON ours.id = ?"
+                    " WHERE p.pipeline IN (SELECT value FROM json_each(?)) AND p.env = ours.env"
+                    " AND p.interval_start = ours.interval_start AND p.interval_end = ours.interval_end)) LIMIT 1",
+                    (done.completed_at, run_id, json.dumps(list(needs)), run_id, json.dumps(list(pipelines))),
                 ).fetchone()
             )
 

@@ -75,10 +75,12 @@ class Held:
     Attributes:
         run_id: Its run.
         pid: Its process id.
+        ending: Whether its run is over: its runner is dead, and it will end by itself in seconds.
     """
 
     run_id: str
     pid: int
+    ending: bool = False
 
 
 @dataclass(frozen=True)

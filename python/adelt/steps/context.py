@@ -8,6 +8,7 @@ from typing import Any
 from adelt.definition import Definition
 from adelt.errors import AdeltError, InputError
 from adelt.ledger.rows import Operation
+from adelt.parts import Part
 from adelt.plan import Plan, PlannedTask
 from adelt.run.events import Event
 from adelt.run.workers import Workers
@@ -55,6 +56,7 @@ class Context:
         clean: Takes secrets out of a text.
         force: The task is done although it was done before: what it runs is, too.
         workers: Workers of the runner around it, for a pipeline that it runs.
+        part: The part of a dbt task that is to be done; None is all of it.
     """
 
     settings: Settings
@@ -72,6 +74,7 @@ class Context:
     clean: Callable[[str], str]
     force: bool = False
     workers: Workers | None = None
+    part: Part | None = None
 
     @property
     def where(self) -> str:

@@ -1,12 +1,14 @@
 """The action `dbt`: dbt in this process, on the warehouse's lock, its results in the ledger."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from adelt import raw_tables, settings
+from adelt import dbt_graph, raw_tables, settings
 from adelt.datasets import dbt_variables
 from adelt.definition.templates import as_text
 from adelt.ledger.rows import Operation
@@ -27,6 +29,8 @@ _WORDS = {
     "TEST": ("test", "tests"),
     "QUERY": ("operation", "operations"),
 }
+_NEVER_ANEW = ("test", "snapshot")  # parts that know no --full-refresh
+_PARSED = "partial_parse.msgpack"
 _STATUSES = {
     "success": "SUCCEEDED",
     "pass": "SUCCEEDED",
@@ -38,11 +42,14 @@ _STATUSES = {
 
 
 def step(context: Context) -> StepResult:
-    """Run the command in the project's `dbt` folder.
+    """Run the command in the project's `dbt` folder, or of it the part that is asked for.
 
     Raises:
         StepError: Models or tests failed (exit code 1), or dbt could not begin (exit code 2).
+        InputError: The nodes are not those that an engine made tasks of.
     """
+    if context.part and context.part.last:
+        return StepResult("every part of it is done")
     folder = context.settings.project / "dbt"
     if not (folder / "dbt_project.yml").exists():
         raise context.bad("there is no dbt project", f"expected {folder / 'dbt_project.yml'}")
@@ -51,7 +58,11 @@ def step(context: Context) -> StepResult:
     with _alone(context):
         raw_tables.ensure(context.settings.warehouse)
         context.tell("dbt", "reading the project")
-        result = _invoke(context, _words(context))
+        result = _invoke(context, [*_command(context), *_places(context)])
+    if context.part and context.part.graph and result.success:
+        there = dbt_graph.listed(result.result)
+        dbt_graph.check(context.part.graph, there, context.where)
+        return StepResult(f"{len(there)} nodes, as expected")
     nodes = list(getattr(result.result, "results", None) or [])
     operations = tuple(_operation(node) for node in nodes)
     if result.exception is not None:
@@ -104,24 +115,44 @@ def _variables(context: Context) -> dict[str, str]:
     return run if isinstance(warehouse, DuckDb) else run | dbt_variables(warehouse, settings.schema_prefix())
 
 
-def _words(context: Context) -> list[str]:
-    action, home = context.action, context.settings.home / "dbt"
-    folder = str(context.settings.project / "dbt")
-    words = [*str(action["command"]).split(), "--project-dir", folder, "--profiles-dir", folder]
-    kind = "local" if isinstance(context.settings.warehouse, DuckDb) else "bigquery"
-    words += ["--target", kind]
-    words += ["--target-path", str(home / context.settings.target), "--log-path", str(home / "logs")]
-    words += ["--no-use-colors", "--no-send-anonymous-usage-stats"]
+def _command(context: Context) -> list[str]:
+    """What dbt does."""
+    action, part = context.action, context.part
+    if part and part.graph:
+        return dbt_graph.list_words(str(action["select"]), str(action["exclude"]))
+    words = list(part.words) if part else str(action["command"]).split()
     for name in ("select", "exclude"):
-        if action[name]:
+        if action[name] and not part:
             words += [f"--{name}", *str(action[name]).split()]
-    if action["vars"]:
-        words += ["--vars", json.dumps(action["vars"], default=_plain)]
-    if as_text(action["full_refresh"]).lower() == "true":
+    anew = as_text(action["full_refresh"]).lower() == "true"
+    if anew and not (part and words[0] in _NEVER_ANEW):
         words.append("--full-refresh")
     if action["threads"]:
         words += ["--threads", str(action["threads"])]
     return words
+
+
+def _places(context: Context) -> list[str]:
+    """Where dbt finds and leaves things, and for which variables."""
+    action, home, part = context.action, context.settings.home / "dbt", context.part
+    folder, usual = str(context.settings.project / "dbt"), home / context.settings.target
+    kind = "local" if isinstance(context.settings.warehouse, DuckDb) else "bigquery"
+    words = ["--project-dir", folder, "--profiles-dir", folder, "--target", kind]
+    target = part.folder / "target" if part and part.folder else usual
+    if target != usual:
+        _lend(usual / _PARSED, target / _PARSED)
+    words += ["--target-path", str(target), "--log-path", str(home / "logs")]
+    words += ["--no-use-colors", "--no-send-anonymous-usage-stats"]
+    if action["vars"]:
+        words += ["--vars", json.dumps(action["vars"], default=_plain)]
+    return words
+
+
+def _lend(parsed: Path, to: Path) -> None:
+    """Give dbt what it read of the project the last time: reading it anew takes seconds."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        shutil.copyfile(parsed, to)
 
 
 def _invoke(context: Context, words: list[str]) -> Any:

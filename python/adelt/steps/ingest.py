@@ -101,6 +101,11 @@ def step(context: Context) -> StepResult:
     )
     for warning in result.warnings:
         print(f"warning {warning}")
+    return summary(result, context.plan.window)
+
+
+def summary(result: "IngestResult", window: Interval) -> StepResult:
+    """What an ingest did, as the ledger notes it."""
     ids = [str(row.get("report_id") or row.get("query_id") or "") for row in result.report_runs]
     operation = Operation(
         "INGESTION",
@@ -110,7 +115,7 @@ def step(context: Context) -> StepResult:
         seconds=sum(result.seconds.values()),
         external_id=",".join(filter(None, ids)) or None,
         message="; ".join(result.warnings),
-        details={"seconds": dict(result.seconds), "window": str(context.plan.window), **result.cost},
+        details={"seconds": dict(result.seconds), "window": str(window), **result.cost},
     )
     message = f"{result.dataset}.{result.table}: {result.rows:,} rows"
     if result.warnings:

@@ -92,16 +92,21 @@ final as (
             when 'slow'
                 then concat(
                     subject,
-                    ' took ', {{ whole('measure') }}, ' s; usual are ', {{ whole('usual') }},
+                    ' took ', {{ whole('measure') }}, ' s; usually ', {{ whole('usual') }},
                     ', at most ', {{ whole('usual + allowed') }}
                 )
             when 'no_rows'
-                then concat(subject, ' got no rows; usual are ', {{ whole('usual') }})
+                then concat(subject, ' got no rows; usually ', {{ whole('usual') }})
+            when 'few_rows'
+                then concat(
+                    subject,
+                    ' got ', {{ whole('measure') }}, case when measure = 1 then ' row' else ' rows' end,
+                    '; usually ', {{ whole('usual') }}, ', at least ', {{ whole('usual - allowed') }}
+                )
             else
                 concat(
                     subject,
-                    ' got ', {{ whole('measure') }}, ' rows; usual are ', {{ whole('usual') }},
-                    ', at least ', {{ whole('greatest(usual - allowed, 0)') }},
+                    ' got ', {{ whole('measure') }}, ' rows; usually ', {{ whole('usual') }},
                     ', at most ', {{ whole('usual + allowed') }}
                 )
         end as message

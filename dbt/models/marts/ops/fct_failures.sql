@@ -4,44 +4,52 @@ tries as (
 
     select
         tasks.*,
-        substr({{ without_numbers('message') }}, 1, 200) as pattern
+        runs.interval_start,
+        runs.interval_end,
+        substr({{ without_numbers('tasks.message') }}, 1, 200) as pattern
     from {{ ref('fct_task_runs') }} as tasks
-    where coalesce(attempt, 1) > 0
+    left join {{ ref('fct_pipeline_runs') }} as runs on tasks.pipeline_run_id = runs.pipeline_run_id
+    where coalesce(tasks.attempt, 1) > 0
 
 ),
 
-successes as (
+-- Failures since which that very task, with its item, has succeeded for their days (Orchestra tells no days).
+mended as (
 
-    select
-        env_id,
-        pipeline_id,
-        task_name,
-        max(completed_at) as last_success_at
-    from tries
+    select distinct failed.task_run_id
+    from tries as failed
+    inner join tries as succeeded
+        on
+            coalesce(failed.env_id, '') = coalesce(succeeded.env_id, '')
+            and failed.pipeline_id = succeeded.pipeline_id
+            and failed.task_name = succeeded.task_name
+            and failed.completed_at < succeeded.completed_at
     where
-        status in ('SUCCEEDED', 'WARNING')
-        and not is_failure
-    group by 1, 2, 3
+        failed.is_failure
+        and not succeeded.is_failure
+        and succeeded.status in ('SUCCEEDED', 'WARNING')
+        and (
+            failed.interval_start is null
+            or (
+                succeeded.interval_start <= failed.interval_start
+                and failed.interval_end <= succeeded.interval_end
+            )
+        )
 
 ),
 
--- For each failure: whether that very task, with its item, has succeeded since.
 failures as (
 
     select
         tries.*,
-        coalesce(successes.last_success_at > tries.completed_at, false) as is_over,
+        mended.task_run_id is not null as is_over,
         row_number() over (
             partition by
                 tries.env_id, tries.pipeline_id, tries.task_id, tries.cause, tries.pattern
             order by tries.completed_at desc, tries.task_run_id desc
         ) as recency
     from tries
-    left join successes
-        on
-            coalesce(tries.env_id, '') = coalesce(successes.env_id, '')
-            and tries.pipeline_id = successes.pipeline_id
-            and tries.task_name = successes.task_name
+    left join mended on tries.task_run_id = mended.task_run_id
     where tries.is_failure
 
 ),

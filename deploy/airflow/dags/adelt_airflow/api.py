@@ -1,6 +1,8 @@
 """What Airflow 2.11 and Airflow 3 have under different names."""
 
 # ruff: noqa: F401
+import airflow
+
 try:
     from airflow.sdk import (
         DAG,
@@ -65,3 +67,5 @@ except ImportError:  # 2.11
     from airflow.models.param import ParamsDict
 
 from airflow.timetables.interval import CronDataIntervalTimetable
+
+VERSION = ".".join(airflow.__version__.split(".")[:2])

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
-from typing import Any
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -14,7 +16,8 @@ from adelt.definition.model import Input, Task
 from adelt.errors import AdeltError
 from adelt.export import airflow_run as run
 from adelt.export.airflow import Config
-from adelt.export.airflow_graph import PLAN, Node, dag_ids, graph, schedules
+from adelt.export.airflow_cosmos import chosen
+from adelt.export.airflow_graph import PLAN, Node, Rule, dag_ids, graph, schedules
 
 from . import tell
 from .api import DAG, AirflowFailException, CronDataIntervalTimetable, EmptyOperator, Param, ParamsDict, task
@@ -24,23 +27,35 @@ from .twins import Twins
 
 FIRST = 1000  # weight of nodes that only decide what others do
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)  # of catching up, if the definition names none
+_JOINS = {rule: partial(EmptyOperator, trigger_rule=rule) for rule in get_args(Rule)}
 _JSON = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 
 
-def build(definition: Definition, index: int, config: Config) -> DAG:
+def build(definition: Definition, index: int, config: Config, twins: Twins, project: Path) -> DAG:
     """A DAG.
 
     Args:
         definition: The pipeline.
         index: Which of its schedules that start it.
         config: Settings of the deployment.
+        twins: The operators of all DAGs.
+        project: Folder of what is deployed.
     """
-    return _Builder(definition, index, config).dag()
+    return _Builder(definition, index, config, twins, project).dag()
+
+
+@cache
+def _timetable(cron: str, timezone: str) -> CronDataIntervalTimetable:
+    """One for all pipelines of a schedule: Airflow puts each into words, which takes a third of a millisecond."""
+    return CronDataIntervalTimetable(cron, timezone)
 
 
 class _Builder:
-    def __init__(self, definition: Definition, index: int, config: Config) -> None:
-        self._definition, self._config = definition, config
+    def __init__(
+        self, definition: Definition, index: int, config: Config, twins: Twins, project: Path
+    ) -> None:
+        self._definition, self._config, self._project = definition, config, project
+        self._by_model = chosen(config, definition)
         self._pipeline = definition.pipeline
         self._dag_id = dag_ids(self._pipeline)[index]
         found = schedules(self._pipeline)
@@ -49,19 +64,22 @@ class _Builder:
         self._zone = ZoneInfo(zones[0] if zones else "UTC")
         self._passed_on = config.kubernetes.pass_on if config.runner == "kubernetes" else []
         self._nodes: dict[str, Any] = {}
-        self._twins = Twins()
+        self._twins = twins
         self._given: dict[str, Any] = {}  # results of the plan and of the nodes that end with -items
 
     def dag(self) -> DAG:
         pipeline, schedule = self._pipeline, self._schedule
         begins = pipeline.interval.start
-        more = {} if self._config.paused is None else {"is_paused_upon_creation": self._config.paused}
+        # Registered by itself, one that breaks half-way could take the place of the one that says why.
+        more: dict[str, Any] = {"auto_register": False}
+        if self._config.paused is not None:
+            more["is_paused_upon_creation"] = self._config.paused
         with DAG(
             dag_id=self._dag_id,
             description=" ".join(pipeline.description.split()) or None,
             doc_md=self._documentation(),
             tags=["adelt", *pipeline.tags],
-            schedule=CronDataIntervalTimetable(schedule.cron, schedule.timezone) if schedule else None,
+            schedule=_timetable(schedule.cron, schedule.timezone) if schedule else None,
             start_date=datetime.combine(begins, time(), self._zone) if begins else BEGINNING,
             catchup=schedule.catchup if schedule else False,
             max_active_runs=pipeline.concurrency.runs,
@@ -70,17 +88,17 @@ class _Builder:
             on_failure_callback=tell.notifiers(pipeline.on_failure, "FAILED") or None,
             on_success_callback=tell.notifiers(pipeline.on_success, "SUCCEEDED") or None,
             **more,
-        ) as dag:
+        ) as self._dag:
             for node in graph(self._pipeline):
                 self._nodes[node.id] = made = self._node(node)
                 # As `set_upstream` does, which compares the DAGs of both each time.
                 made.upstream_task_ids.update(node.upstream)
                 for one in node.upstream:
                     self._nodes[one].downstream_task_ids.add(node.id)
-        # Not as an argument: each operator would copy all of them; nor by assignment, which checks defaults that the
-        # definition has checked. Both together are half the time.
-        object.__setattr__(dag, "params", ParamsDict(self._params()))
-        return dag
+        # Not as an argument: operators would copy all of them; nor by assignment, which checks defaults that the
+        # definition has checked.
+        object.__setattr__(self._dag, "params", ParamsDict(self._params()))
+        return self._dag
 
     def _documentation(self) -> str:
         pipeline = self._pipeline
@@ -116,18 +134,23 @@ class _Builder:
             case "if":
                 return self._short_circuit(node)
             case "join":
-                return EmptyOperator(task_id=node.id, trigger_rule=node.rule)
+                return self._twins.make(self._dag, _JOINS[node.rule], {"task_id": node.id})
             case "items":
                 return self._items(node)
             case "task":
-                return self._task(node.id)
+                return self._task(node)
 
-    def _task(self, name: str) -> Any:
-        task_ = self._pipeline.tasks[name]
+    def _task(self, node: Node) -> Any:
+        name, task_ = node.id, self._pipeline.tasks[node.id]
         given = self._given.get(f"{name}-items", self._given[PLAN][name])
         common = self._common(name, task_)
+        if name in self._by_model:
+            from .models import models
+
+            before = [self._nodes[one] for one in node.upstream]
+            return models(self._definition, name, given, common, self._config, self._project, before)
         return sensor(name, task_, common, self._config) or runner(
-            self._definition, name, given, common, self._config, self._twins
+            self._definition, name, given, common, self._config, self._twins, self._dag
         )
 
     def _common(self, name: str, task_: Task) -> dict[str, Any]:
@@ -148,21 +171,18 @@ class _Builder:
     def _planner(self) -> Any:
         definition, zone, names = self._definition, self._zone, self._passed_on
 
-        @task(
-            task_id=PLAN, multiple_outputs=True, doc_md="Checks the inputs, and tells each task what it does."
-        )
         def plan(**context: Any) -> dict[str, Any]:
             return _told(lambda: run.handed_out(definition, started(context, zone), _variables(names)))
 
-        self._given[PLAN] = plan()
-        return self._given[PLAN].operator
+        doc = "Checks the inputs, and tells each task what it does."
+        fields = {"task_id": PLAN, "doc_md": doc, "python_callable": plan, "op_args": ()}
+        made = self._twins.make(self._dag, _plan, fields)
+        self._given[PLAN] = made.output
+        return made
 
     def _short_circuit(self, node: Node) -> Any:
-        @task.short_circuit(task_id=node.id, ignore_downstream_trigger_rules=False, priority_weight=FIRST)
-        def holds(value: bool) -> bool:
-            return value
-
-        return holds(self._given[PLAN][node.id]).operator
+        fields = {"task_id": node.id, "op_args": (self._given[PLAN][node.id],)}
+        return self._twins.make(self._dag, _holds, fields)
 
     def _items(self, node: Node) -> Any:
         """What a task is given as the result of a task: Airflow maps over nothing else."""
@@ -170,8 +190,8 @@ class _Builder:
             made = self._items_of_outputs(node)
         else:
             doc = f"The items of `{node.task}`."
-            fields = {"task_id": node.id, "doc_md": doc, "op_args": [self._given[PLAN][node.task]]}
-            made = self._twins.make(_planned_items, fields)
+            fields = {"task_id": node.id, "doc_md": doc, "op_args": (self._given[PLAN][node.task],)}
+            made = self._twins.make(self._dag, _planned_items, fields)
         self._given[node.id] = made.output
         return made
 
@@ -194,8 +214,20 @@ class _Builder:
         return items({producer: self._nodes[producer].output for producer in producers}).operator
 
 
-def _planned_items(task_id: str, doc_md: str, op_args: list[Any]) -> Any:
-    @task(task_id=task_id, doc_md=doc_md, priority_weight=FIRST)
+def _plan(python_callable: Any, op_args: tuple[Any, ...], **fields: Any) -> Any:
+    return task(multiple_outputs=True, **fields)(python_callable)(*op_args).operator
+
+
+def _holds(op_args: tuple[Any, ...], **fields: Any) -> Any:
+    @task.short_circuit(ignore_downstream_trigger_rules=False, priority_weight=FIRST, **fields)
+    def holds(value: bool) -> bool:
+        return value
+
+    return holds(*op_args).operator
+
+
+def _planned_items(op_args: tuple[Any, ...], **fields: Any) -> Any:
+    @task(priority_weight=FIRST, **fields)
     def items(planned: list[dict[str, str]]) -> list[dict[str, str]]:
         return planned
 

@@ -12,6 +12,7 @@ from adelt.export.core import read_config
 
 from .api import DAG, get_parsing_context, task
 from .dag import build
+from .twins import Twins
 
 
 def dags(project: Path) -> Iterator[DAG]:
@@ -25,10 +26,11 @@ def dags(project: Path) -> Iterator[DAG]:
     """
     wanted = get_parsing_context().dag_id
     config = read_config(Config, "airflow", project)
+    twins = Twins()
     for path in definition.find_all(project):
         try:
             loaded = definition.load_checked_before(path, project)
-            found = [build(loaded, index, config) for index in _wanted(loaded, wanted)]
+            found = [build(loaded, index, config, twins, project) for index in _wanted(loaded, wanted)]
         except Exception as error:  # whatever it is, the other pipelines are not to suffer from it
             logging.getLogger(__name__).exception("%s", path)
             found = [_broken(path, error)]

@@ -6,13 +6,19 @@ from adelt.definition import Definition
 from adelt.export import airflow_run as run
 from adelt.export.airflow import Config
 
-from .api import AssetAlias
+from .api import DAG, AssetAlias
 from .operators import AdeltBashOperator, MayFailBashOperator
 from .twins import Twins
 
 
 def runner(
-    definition: Definition, name: str, given: Any, common: dict[str, Any], config: Config, twins: Twins
+    definition: Definition,
+    name: str,
+    given: Any,
+    common: dict[str, Any],
+    config: Config,
+    twins: Twins,
+    dag: DAG,
 ) -> Any:
     """The operator of a task.
 
@@ -22,7 +28,8 @@ def runner(
         given: Its variables, or a list of them for a matrix, as the result of another task.
         common: Arguments that every operator knows.
         config: Settings of the deployment.
-        twins: The operators of the DAG.
+        twins: The operators of all DAGs.
+        dag: The DAG.
     """
     task = definition.pipeline.tasks[name]
     script = AGAIN + run.script(definition, name, config.command)
@@ -34,12 +41,12 @@ def runner(
     fields |= {"bash_command": script, "append_env": True, "skip_on_exit_code": []}
     operator = MayFailBashOperator if task.allow_failure else AdeltBashOperator
     if task.matrix is None:
-        return twins.make(operator, {**fields, "env": given})
-    return operator.partial(
-        **fields,
-        map_index_template="{{ task.env['" + run.ITEM + "'] }}",
-        max_active_tis_per_dagrun=task.concurrency,
-    ).expand(env=given)
+        return twins.make(dag, operator, {**fields, "env": given})
+    fields |= {
+        "map_index_template": "{{ task.env['" + run.ITEM + "'] }}",
+        "max_active_tis_per_dagrun": task.concurrency,
+    }
+    return twins.mapped(dag, operator, fields, {"env": given})
 
 
 # Whoever clears a task wants it done again; Airflow then raises the number of tries.

@@ -3,11 +3,13 @@
 Addresses are secrets of the same names as elsewhere (docs/alerts.md): the environment, then Airflow's variables.
 """
 
+import contextlib
+import html
 import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from adelt.definition import templates
@@ -16,6 +18,7 @@ from adelt.definition.model import Notice
 from .api import BaseNotifier, Variable
 
 _TIMEOUT = 10  # seconds
+_MOST = 10  # failed tasks that are named
 
 
 def notifiers(notices: Sequence[Notice], status: str) -> list[Any]:
@@ -84,15 +87,56 @@ class PostNotifier(BaseNotifier):
 def _mail(address: str, status: str) -> Any:
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
-    title = f"{{{{ dag.dag_id }}}} {status.lower()}: {{{{ run_id }}}}"
-    return SmtpNotifier(to=address, subject=title, html_content=title)
+    class MailNotifier(SmtpNotifier):  # type: ignore[misc]
+        """Airflow's own, with the message that the others send."""
+
+        def notify(self, context: Any) -> None:
+            """Send it."""
+            self.subject = _facts(context, status)["title"]
+            self.html_content = html.escape(self.subject)
+            super().notify(context)
+
+    return MailNotifier(to=address)
 
 
 def _facts(context: Any, status: str) -> dict[str, str]:
     dag_id, run_id = context["dag"].dag_id, str(context.get("run_id") or context["dag_run"].run_id)
-    title = f"{dag_id} {status.lower()}: {run_id}"
-    reason = str(context.get("reason") or "")
-    return {"pipeline": dag_id, "run_id": run_id, "status": status, "message": reason, "title": title}
+    failed = _failed(context, run_id) if status == "FAILED" else []
+    named = ", ".join(failed[:_MOST]) + (f" and {len(failed) - _MOST} more" if len(failed) > _MOST else "")
+    title = f"{dag_id} {status.lower()}: " + (f"{named} in {run_id}" if named else run_id)
+    message = f"failed: {named}" if named else str(context.get("reason") or "")
+    return {"pipeline": dag_id, "run_id": run_id, "status": status, "message": message, "title": title}
+
+
+def _failed(context: Any, run_id: str) -> list[str]:
+    """The tasks of a run that failed, items of a matrix as `task[0]`; none if they cannot be found out."""
+    dag = context["dag"]
+    try:
+        states = _states(context.get("ti"), dag.dag_id, run_id)
+    except Exception as error:  # how the run ended is told in any case
+        print(f"which tasks failed is not known: {type(error).__name__}: {error}")
+        return []
+    return sorted(_bracketed(name, dag.task_ids) for name, state in states.items() if state == "failed")
+
+
+def _states(ti: Any, dag_id: str, run_id: str) -> Mapping[str, str]:
+    """States of the tasks of a run, items of a matrix as `task_0`."""
+    if hasattr(
+        ti, "get_task_states"
+    ):  # Airflow 3 answers its own process of callbacks, which may not read the database
+        with contextlib.suppress(Exception):
+            return dict(ti.get_task_states(dag_id, run_ids=[run_id])[run_id])
+    from airflow.models.dagrun import DagRun  # in Airflow 2, and in `airflow dags test`
+
+    found = [one for run in DagRun.find(dag_id=dag_id, run_id=run_id) for one in run.get_task_instances()]
+    return {
+        f"{one.task_id}_{one.map_index}" if one.map_index >= 0 else one.task_id: one.state for one in found
+    }
+
+
+def _bracketed(name: str, tasks: Collection[str]) -> str:
+    task, _, item = name.rpartition("_")
+    return f"{task}[{item}]" if name not in tasks and task in tasks else name
 
 
 def _secret(name: str) -> str:
