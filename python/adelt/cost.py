@@ -88,20 +88,30 @@ def check_task(here: Settings, plan: Plan, task: PlannedTask, action: Mapping[st
     Raises:
         InputError: It exceeds `max_run_bytes`; nothing has been done.
     """
+    if task.kind in KINDS:
+        asked = _Asked(plan.pipeline, task.id, task.kind, action, plan.interval, plan.window)
+        _check_one(here, asked, f"{plan.pipeline}.{task.id} for {plan.interval}")
+
+
+def check_ingest(here: Settings, source: str, table: str, window: Interval) -> None:
+    """Refuse a table that somebody brings by hand, if that would cost more than its target allows a run.
+
+    Raises:
+        InputError: It exceeds `max_run_bytes`; nothing has been done.
+    """
+    asked = _Asked("", "", "ingest", {"source": source, "table": table}, window, window)
+    _check_one(here, asked, f"{source}.{table} for {window}")
+
+
+def _check_one(here: Settings, asked: _Asked, what: str) -> None:
     from adelt_sources import bigquery
 
-    if task.kind not in KINDS:
-        return
     assert isinstance(here.warehouse, BigQuery)
-    asked = _Asked(plan.pipeline, task.id, task.kind, action, plan.interval, plan.window)
     with bigquery.connected(here.warehouse) as connection:
         found = _bytes(here, connection, asked)
     if found is None:
         print("what it will cost is not known")
-    _refuse(
-        here, found or 0, f"{plan.pipeline}.{task.id} for {plan.interval}",
-        "take fewer days, or raise max_run_bytes in deploy/targets.yml",
-    )  # fmt: skip
+    _refuse(here, found or 0, what, "take fewer days, or raise max_run_bytes in deploy/targets.yml")
 
 
 def _refuse(here: Settings, total: int, what: str, fix: str) -> None:

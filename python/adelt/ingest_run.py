@@ -41,6 +41,7 @@ def run_ingest(
 
     Raises:
         SourceError: It did not work; the warehouse is as it was. A table that there is not leaves no run.
+        InputError: It would cost more than the target allows a run.
     """
     from adelt_sources.catalog import table_spec
 
@@ -57,6 +58,10 @@ def run_ingest(
     status, code, message, done = "FAILED", 1, "", None
     try:
         with heartbeat(ledger):
+            if here.warehouse.max_run_bytes is not None:
+                from adelt import cost  # late: most targets have no limit
+
+                cost.check_ingest(here, source, table, window)
             result = ingest.run(
                 here, source=source, table=table, params=params, window=window, run_id=run_id,
                 on_progress=on_progress,

@@ -9,8 +9,10 @@ import pytest
 
 from adelt import cost, ids, settings
 from adelt.errors import InputError
+from adelt.ingest_run import run_ingest
 from adelt.ledger import Ledger, NewRun, NewTask, Operation
 from adelt.preview import Preview, TaskPreview
+from adelt.window import Interval
 from adelt_sources import bigquery
 from adelt_sources.bigquery import Connection
 
@@ -91,3 +93,19 @@ def test_what_is_not_known_is_named_and_what_is_too_much_refused(here):
         InputError, match=r"p for 2025-01-01/2025-05-01 would be billed for 1,200 bytes, 1,000 are allowed"
     ):
         cost.check(here, months)
+
+
+def test_what_is_brought_by_hand_is_held_to_the_limit(here):
+    months = Interval(date(2025, 1, 1), date(2025, 5, 1))
+    with pytest.raises(InputError, match=r"dv360_reports.standard for .* 1,200 bytes, 1,000 are allowed"):
+        run_ingest(
+            here,
+            source="dv360_reports",
+            table="standard",
+            params={},
+            window=months,
+            on_progress=lambda _: None,
+        )
+    ledger = Ledger(here.ledger, new_id=ids.new_id)
+    (run,) = ledger.runs()
+    assert [(task["status"], task["exit_code"]) for task in ledger.tasks(run["id"])] == [("FAILED", 2)]
