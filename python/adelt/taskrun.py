@@ -1,40 +1,36 @@
 """One task in this process: claim it, do it, write down how it went. What `adelt task` calls, under every engine."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, TextIO, cast
+from typing import Any
 
-from adelt import __version__, definition, parts, plan, secrets, settings
+from adelt import __version__, parts, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
-from adelt.engine import heartbeat, log_path, new_task, open_ledger, outputs_of
+from adelt.engine import heartbeat, log_path, open_ledger, outputs_of
 from adelt.errors import AdeltError, InputError, did_you_mean
-from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, NewTask, Operation
+from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
+from adelt.lifeline import stoppable
 from adelt.parts import Part
 from adelt.plan import Group, Plan, PlannedTask
 from adelt.plan.plan import secrets_of
-from adelt.redact import CleanStream, Redactor
-from adelt.run import events
+from adelt.redact import Redactor
 from adelt.run.workers import Workers
 from adelt.settings import Handover, Settings
 from adelt.steps.context import Context, StepResult, Stopped
+from adelt.taskclaim import claimed
+from adelt.tasklog import Clean, Reporter, logging
 from adelt.window import Interval
 
 BUSY = 75  # sysexits: EX_TEMPFAIL
-_ENDING_SECONDS = 15.0  # longer than `_follow` lets a task live without its runner
-_NEWS_EVERY = 0.2  # seconds between news of one phase
 _MOST_OUTPUT = 64 * 1024
 _FOR_OTHERS = re.compile(r"(^|_)(raw|marts)_\w+\.")  # datasets, behind a prefix or not
 _WRITES = ("INGESTION", "MATERIALISATION", "SEED", "SNAPSHOT")  # operations whose asset is a table
@@ -121,61 +117,16 @@ def run_task(here: Settings, request: TaskRequest, handover: Handover) -> TaskRe
     ledger.ensure_run(_new_run(request, made))
     if here.warehouse.is_gone:
         ledger.forget(here.environment)
-    known = [done for key in dict.fromkeys((task.key, whole.key)) if (done := ledger.done(key))]
-    if request.again and any(done.run_id == request.run_id for done in known):
-        request = replace(request, force=True)
-    needs = next(group.needs for group in made.groups if group.name == request.task)
-    # What it was built on has been made again, as in a local run.
-    flows = _pipelines(request.definition, needs, here.project)
-    stale = {
-        key for key in {task.key, whole.key} if needs and ledger.is_stale(key, request.run_id, needs, flows)
-    }
-    if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
-        request = replace(request, force=True)
-    as_whole = task is not whole and not request.force and whole.key not in stale
-    claim = (as_whole and _done(ledger, whole, request)) or _claim(
-        ledger, new_task(made, task, request.run_id), request
-    )
+    claim, request = claimed(ledger, request, made, task, whole, here.project)
     if not isinstance(claim, Claimed):
         ledger.settle_run(request.run_id)
         result = _not_ours(task, claim)
-        _Reporter(handover.events, made.pipeline, request.run_id, task.id).finished(result, StepResult())
+        Reporter(handover.events, made.pipeline, request.run_id, task.id).finished(result, StepResult())
         return result
     with heartbeat(ledger):
         result = _perform(here, request, handover, made, task, claim, ledger)
     ledger.settle_run(request.run_id)
     return result
-
-
-def _done(ledger: Ledger, whole: PlannedTask, request: TaskRequest) -> Done | None:
-    """The task that a part is of, if it is done: so is the part."""
-    done = ledger.done(whole.key)
-    return None if done and request.if_changed and done.digest != whole.digest else done
-
-
-def _claim(ledger: Ledger, task: NewTask, request: TaskRequest) -> Claimed | Done | Held:
-    """Take the task, unless it is done or held; who holds it without a runner is about to let go, and is waited for."""
-    deadline = time.monotonic() + _ENDING_SECONDS
-    while True:
-        claim = ledger.claim_task(task, force=request.force, if_changed=request.if_changed)
-        if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
-            return claim
-        time.sleep(0.1)
-
-
-def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
-    """Names of the pipelines that tasks run and wait for, and of those that these run."""
-    names: set[str] = set()
-    waiting = [(found, tasks)]
-    while waiting:
-        above, tasks = waiting.pop()
-        for task in tasks:
-            other = above.pipeline.tasks[task].pipeline
-            if other and other.wait and other.name not in names:
-                names.add(other.name)
-                inner = definition.find(other.name, project)
-                waiting.append((inner, inner.pipeline.tasks))
-    return names
 
 
 def _new_run(request: TaskRequest, made: Plan) -> NewRun:
@@ -255,7 +206,7 @@ def _perform(
 
     log = handover.log or log_path(here, request.run_id, task.id, claim.attempt)
     ledger.set_log(claim.id, log)
-    reporter = _Reporter(handover.events, made.pipeline, request.run_id, task.id)
+    reporter = Reporter(handover.events, made.pipeline, request.run_id, task.id)
     output = here.home / "work" / f"{claim.id}.output"
     output.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
@@ -265,8 +216,8 @@ def _perform(
     redactor = Redactor(settings.secret_values())
     error_text = ""
     with (
-        _stoppable(handover) as runner_died,
-        _logging(redactor, log, tee=handover.log is None) as clean,
+        stoppable(handover) as runner_died,
+        logging(redactor, log, tee=handover.log is None) as clean,
     ):
         try:
             context = _context(here, request, handover, made, task, claim, ledger, output, reporter, clean)
@@ -305,9 +256,8 @@ def _perform(
     assets = _assets(ledger, task, operations, outputs) if not code else ()
     result = TaskResult(task.id, status, code, message, request.run_id, str(log), error_text, outputs, assets)
     reporter.finished(result, done)
-    if (
-        runner_died.is_set()
-    ):  # a runner would end what the task has left behind; now the task does, and itself with it
+    if runner_died.is_set():
+        # It would have ended what the task has left behind. Now the task does, and itself with it.
         os.killpg(os.getpgrp(), signal.SIGKILL)
     return result
 
@@ -354,8 +304,8 @@ def _context(
     claim: Claimed,
     ledger: Ledger,
     output: Path,
-    reporter: "_Reporter",
-    clean: "_Clean",
+    reporter: Reporter,
+    clean: Clean,
 ) -> Context:
     known = secrets.read(secrets_of(request.definition, task.task), here)
     clean.learn(known.values())
@@ -437,120 +387,3 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-class _Reporter:
-    """Writes events to the runner, if there is one."""
-
-    def __init__(self, descriptor: int | None, pipeline: str, run_id: str, task: str) -> None:
-        self._descriptor, self._pipeline, self._run_id, self._task = descriptor, pipeline, run_id, task
-        self._last: tuple[str, float] = ("", 0.0)
-        self._lock = threading.Lock()
-
-    def progress(
-        self, phase: str, message: str, rows: int | None, size: int | None, total: int | None
-    ) -> None:
-        now = time.monotonic()
-        if phase == self._last[0] and now - self._last[1] < _NEWS_EVERY:
-            return
-        if phase != self._last[0]:
-            print(f"{phase}: {message}", flush=True)  # the log keeps one line for each phase
-        self._last = (phase, now)
-        self._send(
-            events.TaskProgress(self._pipeline, self._run_id, self._task, phase, message, rows, size, total)
-        )
-
-    def pass_on(self, event: events.Event) -> None:
-        if isinstance(event, events.TaskFinished | events.RunWaiting | events.TaskRetry):
-            print(events.to_line(event), end="")
-        self._send(event)
-
-    def finished(self, result: TaskResult, done: StepResult) -> None:
-        self._send(
-            events.TaskFinished(
-                self._pipeline, self._run_id, self._task, result.status,
-                message=result.message, exit_code=result.exit_code, rows=done.rows, bytes=done.bytes, log=result.log,
-            )
-        )  # fmt: skip
-
-    def _send(self, event: events.Event) -> None:
-        if self._descriptor is None:
-            return
-        data = events.to_line(event).encode()
-        with self._lock, contextlib.suppress(OSError):  # a runner that has gone does not matter to the task
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-
-
-class _Clean:
-    """The redactor of this task; it learns secrets as they are read."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        self.redactor = redactor
-        self._values: list[str] = settings.secret_values()
-
-    def learn(self, values: Any) -> None:
-        self._values += [str(value) for value in values]
-        self.redactor = Redactor(self._values)
-
-
-class _Forward:
-    """Gives `CleanStream` the redactor as it is now."""
-
-    def __init__(self, clean: _Clean) -> None:
-        self._clean = clean
-
-    def clean(self, text: str) -> str:
-        return self._clean.redactor.clean(text)
-
-
-@contextmanager
-def _logging(redactor: Redactor, log: Path, *, tee: bool) -> Iterator[_Clean]:
-    """Send what is printed, cleaned of secrets, to the output and, without a runner, to the log file as well."""
-    clean = _Clean(redactor)
-    before = sys.stdout, sys.stderr
-    with contextlib.ExitStack() as stack:
-        sinks: list[TextIO] = []
-        if tee:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            sinks.append(stack.enter_context(log.open("a", encoding="utf-8")))
-        forward = cast(Redactor, _Forward(clean))
-        out = CleanStream(forward, before[0], *sinks)
-        err = CleanStream(forward, before[1], *sinks)
-        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
-        try:
-            yield clean
-        finally:
-            out.finish()
-            err.finish()
-            sys.stdout, sys.stderr = before
-
-
-@contextmanager
-def _stoppable(handover: Handover) -> Iterator[threading.Event]:
-    """Turn SIGTERM, and the death of the runner, into `Stopped`; gives whether the runner has died."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
-
-    runner_died = threading.Event()
-    before = signal.signal(signal.SIGTERM, stop)
-    if handover.lifeline is not None:
-        threading.Thread(target=_follow, args=(handover.lifeline, runner_died), daemon=True).start()
-    try:
-        yield runner_died
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if handover.lifeline is not None else before)
-
-
-def _follow(lifeline: int, runner_died: threading.Event) -> None:
-    """Stop this process and its group when the runner dies; the runner made the group for this task."""
-    with contextlib.suppress(OSError):
-        os.read(lifeline, 1)
-    runner_died.set()
-    group = os.getpgrp()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGTERM)
-    time.sleep(5)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)

@@ -1,0 +1,84 @@
+"""Whether a task is to be done: it may be done already, or be another process's, or be old for what it is built on."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adelt import definition
+from adelt.definition import Definition
+from adelt.engine import new_task
+from adelt.ledger import Claimed, Done, Held, Ledger, NewTask
+from adelt.lifeline import LIVES_ON_SECONDS
+from adelt.plan import Plan, PlannedTask
+
+if TYPE_CHECKING:
+    from adelt.taskrun import TaskRequest
+
+_ENDING_SECONDS = 3 * LIVES_ON_SECONDS
+
+
+def claimed(
+    ledger: Ledger, request: "TaskRequest", made: Plan, task: PlannedTask, whole: PlannedTask, project: Path
+) -> "tuple[Claimed | Done | Held, TaskRequest]":
+    """Take a task, or find who has done it or does it.
+
+    Args:
+        ledger: The ledger.
+        request: What is asked for.
+        made: The plan of its run.
+        task: The task, or the part of it that is asked for.
+        whole: The task.
+        project: Folder of the project.
+
+    Returns:
+        What the ledger says, and the request; it is forced where what the task is built on has been made again.
+    """
+    both = dict.fromkeys((task.key, whole.key))
+    if request.again and any(done.run_id == request.run_id for done in ledger.all_done(both).values()):
+        request = replace(request, force=True)
+    stale = _stale(ledger, request, made, both, project)
+    if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
+        request = replace(request, force=True)
+    if task is not whole and not request.force and whole.key not in stale:
+        done = ledger.done(whole.key)
+        if done and not (request.if_changed and done.digest != whole.digest):
+            return done, request  # and so is each of its parts
+    return _claim(ledger, new_task(made, task, request.run_id), request), request
+
+
+def _stale(
+    ledger: Ledger, request: "TaskRequest", made: Plan, keys: Iterable[str], project: Path
+) -> set[str]:
+    """Those of the keys that were done before something that they are built on, as a local run would see it."""
+    needs = next(group.needs for group in made.groups if group.name == request.task)
+    if not needs:
+        return set()
+    flows = _pipelines(request.definition, needs, project)
+    return {key for key in keys if ledger.is_stale(key, request.run_id, needs, flows)}
+
+
+def _claim(ledger: Ledger, task: NewTask, request: "TaskRequest") -> Claimed | Done | Held:
+    """Take the task, unless it is done or held; who holds it without a runner is about to let go, and is waited for."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while True:
+        claim = ledger.claim_task(task, force=request.force, if_changed=request.if_changed)
+        if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
+            return claim
+        time.sleep(0.1)
+
+
+def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
+    """Names of the pipelines that tasks run and wait for, and of those that these run."""
+    names: set[str] = set()
+    waiting = [(found, tasks)]
+    while waiting:
+        above, tasks = waiting.pop()
+        for task in tasks:
+            other = above.pipeline.tasks[task].pipeline
+            if other and other.wait and other.name not in names:
+                names.add(other.name)
+                inner = definition.find(other.name, project)
+                waiting.append((inner, inner.pipeline.tasks))
+    return names
