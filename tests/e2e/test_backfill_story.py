@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from oracle import LOOKBACK, differences, warehouse_rows
+from patience import IMPATIENT
 from processes import described, living
 
 import adelt_sandbox
@@ -103,9 +104,7 @@ class Story:
             **self.sandbox.env,
             "ADELT_HOME": str(self.home),
             "ADELT_WAREHOUSE": str(self.warehouse),
-            "ADELT_POLL_MIN": "0.05",
-            "ADELT_POLL_MAX": "0.5",
-            "ADELT_RETRY_MIN": "0.05",
+            **IMPATIENT,
         }
         self._truths: dict[tuple, list[dict]] = {}
 

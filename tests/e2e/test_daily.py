@@ -17,6 +17,7 @@ import duckdb
 import pytest
 from bq import Reader
 from oracle import LOOKBACK, differences, truth_after, warehouse_rows
+from patience import IMPATIENT
 
 import adelt_sandbox
 from adelt_sandbox import bigquery
@@ -68,9 +69,7 @@ class Story:
             **emulator.env,
             "ADELT_HOME": str(self.home),
             "ADELT_WAREHOUSE": str(self.warehouse),
-            "ADELT_POLL_MIN": "0.05",
-            "ADELT_POLL_MAX": "0.5",
-            "ADELT_RETRY_MIN": "0.05",
+            **IMPATIENT,
         }
         self._bigquery_rows: dict[str, list[dict]] = {}
         self._truths: dict[str, list[dict]] = {}

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from airflow_env import DAGS, ROOT, Airflow
 from oracle import differences, truth_after, warehouse_rows
+from patience import IMPATIENT
 
 import adelt_sandbox
 from adelt import definition
@@ -484,8 +485,7 @@ class Daily:
     def env(self, name):
         home, file = str(self.folder / name), str(self.folder / f"{name}.duckdb")
         here = {"ADELT_PROJECT": str(ROOT), "ADELT_HOME": home, "ADELT_WAREHOUSE": file}
-        patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
-        return {**self.sandbox.env, **patience, **here}
+        return {**self.sandbox.env, **IMPATIENT, **here}
 
     def morning(self, day):
         return f"{day + timedelta(days=1)}T06:30:00Z"

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from airflow_env import ROOT, Airflow
 from oracle import differences, warehouse_rows
+from patience import IMPATIENT
 from small_dbt import ADELT, Small
 
 import adelt_sandbox
@@ -196,9 +197,8 @@ def test_the_marts_are_those_of_a_local_run(airflow, tmp_path):
 
     with adelt_sandbox.running(state_dir=tmp_path / "sandbox", report_seconds=0.1) as sandbox:
         sandbox.set_clock("2026-01-29T06:30:00Z")
-        patience = {"ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05"}
         for pipeline in ("dv360_entities", "dv360_reports", "cm360"):
-            adelt("run", pipeline, "--interval", DAY, env={**sandbox.env, **patience, **env("ours", ROOT)})
+            adelt("run", pipeline, "--interval", DAY, env={**sandbox.env, **IMPATIENT, **env("ours", ROOT)})
     shutil.copy(tmp_path / "ours.duckdb", tmp_path / "theirs.duckdb")
 
     project = tmp_path / "project"

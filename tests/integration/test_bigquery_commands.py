@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import IMPATIENT
 
 import adelt_sandbox
 from adelt_sandbox import bigquery
@@ -62,7 +63,7 @@ def adelt(tmp_path_factory):
         sandbox.set_clock("2026-01-29T06:00:00Z")
         env = {
             **os.environ, **sandbox.env, **emulator.env, "ADELT_PROJECT": str(folder), "ADELT_TARGET": "bigquery",
-            "ADELT_POLL_MIN": "0.05", "ADELT_POLL_MAX": "0.5", "ADELT_RETRY_MIN": "0.05",
+            **IMPATIENT,
         }  # fmt: skip
 
         def run(*words, **more):

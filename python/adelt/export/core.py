@@ -71,7 +71,7 @@ def exporter(engine: str) -> Exporter:
     """
     if engine not in engines():
         fix = did_you_mean(engine, engines(), otherwise="engines")
-        raise InputError(f"there is no exporter for `{engine}`", fix=fix)
+        raise InputError(f"there is no exporter for `{engine}`", where="adelt export", fix=fix)
     found: Exporter = importlib.import_module(f"adelt.export.{engine}").export
     return found
 
