@@ -1,6 +1,7 @@
 """Errors a user can act on: what happened, where, and what to do next."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -74,3 +75,22 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str
     if not otherwise:
         return ""
     return f"{otherwise}: {', '.join(options)}" if options else f"there are no {otherwise}"
+
+
+def is_told(error: BaseException) -> bool:
+    """Whether an error is one that a user can act on, ours or a source's, rather than a bug."""
+    sources = sys.modules.get(
+        "adelt_sources.errors"
+    )  # not imported for this: without it there is none of a source
+    return isinstance(error, AdeltError) or (sources is not None and isinstance(error, sources.SourceError))
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that an error asks for; 1 for a bug."""
+    return int(getattr(error, "exit_code", 1)) if is_told(error) else 1
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, for the run history; at most 1,000 characters."""
+    text = str(getattr(error, "what", "")) if is_told(error) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:1000]

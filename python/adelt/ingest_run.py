@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adelt import __version__, ids, settings
 from adelt.engine import heartbeat, open_ledger
+from adelt.errors import exit_code, one_line
 from adelt.ledger import Claimed, NewRun, NewTask
 from adelt.redact import Redactor
 from adelt.settings import Settings
@@ -72,8 +73,7 @@ def run_ingest(
         status, code, message = "CANCELLED", 130, "stopped"
         raise
     except Exception as error:
-        code = int(getattr(error, "exit_code", 1))
-        message = " ".join(str(getattr(error, "what", f"{type(error).__name__}: {error}")).split())[:1000]
+        code, message = exit_code(error), one_line(error)
         raise
     finally:
         message = Redactor(settings.secret_values()).clean(message)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from adelt import __version__, parts, plan, secrets, settings
 from adelt.definition import Definition
 from adelt.definition.templates import as_text
 from adelt.engine import heartbeat, log_path, open_ledger, outputs_of
-from adelt.errors import AdeltError, InputError, did_you_mean
+from adelt.errors import InputError, did_you_mean, exit_code, is_told, one_line
 from adelt.ledger import Claimed, Done, Held, Ledger, NewRun, Operation
 from adelt.lifeline import stoppable
 from adelt.parts import Part
@@ -232,9 +231,9 @@ def _perform(
         except (Stopped, KeyboardInterrupt):
             status, code, message = "CANCELLED", 128 + signal.SIGTERM, "stopped"
         except Exception as error:
-            status, code, message = "FAILED", _exit_code(error), clean.redactor.clean(_message(error))
+            status, code, message = "FAILED", exit_code(error), clean.redactor.clean(one_line(error))
             operations = tuple(getattr(error, "operations", ()))
-            error_text = clean.redactor.clean(str(error) if _is_told(error) else traceback.format_exc())
+            error_text = clean.redactor.clean(str(error) if is_told(error) else traceback.format_exc())
             print(error_text)
     output.unlink(missing_ok=True)
     ledger.finish_task(
@@ -337,21 +336,6 @@ def _context(
         workers=None if handover.workers is None else Workers.inherited(handover.workers),
         part=request.part,
     )
-
-
-def _is_told(error: Exception) -> bool:
-    """Whether an error is one that a user can act on, rather than a bug."""
-    sources = sys.modules.get("adelt_sources.errors")
-    return isinstance(error, AdeltError) or (sources is not None and isinstance(error, sources.SourceError))
-
-
-def _exit_code(error: Exception) -> int:
-    return int(getattr(error, "exit_code", 1)) if _is_told(error) else 1
-
-
-def _message(error: Exception) -> str:
-    text = str(getattr(error, "what", "")) if _is_told(error) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:1000]
 
 
 def _read_output(path: Path, context: Context) -> dict[str, Any]:

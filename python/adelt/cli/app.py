@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adelt.errors import AdeltError, InputError
+from adelt.errors import AdeltError, InputError, is_told
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,7 @@ def run_app() -> None:
         sys.stderr.close()  # the reader of our output left; Python would complain on exit
         sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
-        if not _is_source_error(error):
+        if not is_told(error):
             raise
         fail(error)
 
@@ -71,8 +71,3 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise InputError(f"`{name}` is given twice", where=option, fix="give it once; a list is a,b,c")
         result[name] = value
     return result
-
-
-def _is_source_error(error: Exception) -> bool:
-    errors = sys.modules.get("adelt_sources.errors")
-    return errors is not None and isinstance(error, errors.SourceError)
