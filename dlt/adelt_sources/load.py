@@ -16,7 +16,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from adelt_sources.catalog import TableSpec
 from adelt_sources.errors import InputError, SourceError
-from adelt_sources.lock import warehouse_lock
+from adelt_sources.lock import opened, warehouse_lock
 from adelt_sources.scope import Scope, Swap
 from adelt_sources.warehouse import BigQuery, DuckDb, Warehouse
 
@@ -78,7 +78,7 @@ def load(
         InputError: It cannot work: rights, location, another table of that name.
         KeyboardInterrupt: SIGINT or SIGTERM came; each table is as it was, or complete.
     """
-    _configure()
+    configure()
     state = work_dir / "dlt"
     shutil.rmtree(state, ignore_errors=True)
     try:
@@ -164,8 +164,8 @@ def _prepared(name: str, dataset: str, parts: Sequence[Part], destination: Any, 
     return pipeline
 
 
-def _configure() -> None:
-    """Our errors replace dlt's log, our ledger its telemetry, and the pipeline's retries those of its jobs."""
+def configure() -> None:
+    """Set dlt's ways: our errors replace dlt's log, our ledger its telemetry, and the pipeline's retries those of its jobs."""
     logging.getLogger("dlt").setLevel(logging.CRITICAL)
     dlt.config["runtime.dlthub_telemetry"] = False
     dlt.config["load.raise_on_max_retries"] = 1
@@ -178,7 +178,7 @@ def _configure() -> None:
 @contextmanager
 def _connected(warehouse: Path, state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for the whole load: dlt would open and close the file, which takes longer than a small load, three times."""
-    with duckdb.connect(warehouse) as connection:
+    with opened(warehouse) as connection:
         # The folder comes first: with a log to replay, a lower limit makes DuckDB spill at once, and then it cannot be moved.
         connection.execute("SET GLOBAL temp_directory = ?", [str(state / "spill")])
         connection.execute("SET GLOBAL memory_limit = ?", [LOAD_MEMORY])

@@ -9,8 +9,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Of a file that is made now; DuckDB's own are four times as large. It takes several for each column that a small load touches,
+# and most of that load's time was handling them; large loads and queries are as fast. Still smaller ones compress worse.
+BLOCK_SIZE = 65536
+_LOOK_SECONDS = 0.01  # between looks at a lock that another process has
 
 
 @contextmanager
@@ -34,12 +43,23 @@ def warehouse_lock(
     except Timeout:
         if on_wait:
             on_wait(_read_holder(note))
-        lock.acquire(poll_interval=0.05)
+        lock.acquire(poll_interval=_LOOK_SECONDS)
     try:
         note.write_text(json.dumps({"holder": holder, "pid": os.getpid()}), "utf-8")
         yield
     finally:
         lock.release()
+
+
+def opened(warehouse: Path) -> "duckdb.DuckDBPyConnection":
+    """Open the warehouse for writing; it is made if it is missing. The caller holds its lock.
+
+    Args:
+        warehouse: The DuckDB file; its folder is there.
+    """
+    import duckdb  # late: planning and --help do not need it
+
+    return duckdb.connect(warehouse, config={"default_block_size": str(BLOCK_SIZE)})
 
 
 def _read_holder(note: Path) -> str:

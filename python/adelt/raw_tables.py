@@ -24,10 +24,10 @@ def ensure(warehouse: Warehouse) -> list[str]:
 
 
 def _ensure_duckdb(warehouse: DuckDb) -> list[str]:
-    import duckdb  # late: planning and --help do not need it
+    from adelt_sources.lock import opened  # late: planning and --help do not need it
 
     warehouse.file.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(warehouse.file)) as con:
+    with opened(warehouse.file) as con:
         rows = con.execute("SELECT table_schema, table_name FROM information_schema.tables").fetchall()
         there = {f"{schema}.{table}" for schema, table in rows}
         missing = [spec for spec in _declared() if spec.qualified not in there]

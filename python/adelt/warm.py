@@ -4,11 +4,13 @@ Only the action `ingest` profits enough: it is most of the tasks, and most of a 
 Google's client.
 """
 
+import contextlib
 import gc
 import importlib
 import sys
 
 from adelt import settings
+from adelt.errors import AdeltError
 from adelt.run import forkserver
 from adelt.run.workers import Server
 from adelt.settings import Settings
@@ -31,7 +33,8 @@ def modules(here: Settings) -> list[str]:
     names += [f"adelt_sources.{source}" for source in sources()]
     # What their libraries import late.
     names += ["dlt.common.configuration.plugins", "dlt.sources.helpers.requests", "pytz", "uuid6"]
-    names += ["google.oauth2.credentials", "googleapiclient.discovery_cache"]
+    names += ["google.oauth2.credentials", "googleapiclient.discovery_cache", "pendulum.locales.en.locale"]
+    names += ["adelt.publish", "dlt.common.libs.sql_alchemy_compat", "netrc", "shlex"]
     if isinstance(here.warehouse, BigQuery):
         names += ["adelt_sources.bigquery_destination", "adelt_sources.bigquery_tables"]
     else:
@@ -64,9 +67,25 @@ def main(names: list[str], door: int, lifeline: int) -> None:
             importlib.import_module(name)
     for source in sources():
         source_spec(source)
+    _rehearse()
     if duckdb := sys.modules.get("duckdb"):
         duckdb.default_connection().close()  # importing it opens a database, with a thread for each core
     forkserver.serve(door, lifeline)
+
+
+def _rehearse() -> None:
+    """Have made what is made when it is first used: dlt's settings, checks of the command line, models of pipelines."""
+    from adelt import definition
+    from adelt.cli.commands import command_line
+    from adelt_sources import load
+
+    load.configure()
+
+    command_line.make_context("adelt", ["task"]).command.commands["task"].make_context("task", ["a.b"])
+    here = settings.load()
+    for path in definition.find_all(here.project):
+        with contextlib.suppress(AdeltError):  # whose it is will say so
+            definition.load(path, here.project).pipeline.model_dump(mode="json", by_alias=True)
 
 
 if __name__ == "__main__":

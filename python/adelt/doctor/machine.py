@@ -118,7 +118,7 @@ def duckdb_file(warehouse: DuckDb) -> Check:
     """Whether the DuckDB file can be opened; it is not waited for."""
     import duckdb
 
-    from adelt_sources.lock import warehouse_lock
+    from adelt_sources.lock import opened, warehouse_lock
 
     name, file = "warehouse", warehouse.file
     if warehouse.is_gone:
@@ -128,7 +128,7 @@ def duckdb_file(warehouse: DuckDb) -> Check:
             )
         return Check(name, "ok", f"{file} is made by the first load")
     try:
-        with warehouse_lock(file, holder="doctor", on_wait=_busy), duckdb.connect(str(file)) as con:
+        with warehouse_lock(file, holder="doctor", on_wait=_busy), opened(file) as con:
             count = con.execute("SELECT count(*) FROM information_schema.tables").fetchone()
     except _BusyError as error:
         return Check(name, "skip", f"{file} is being written by {error}", "run it again later")

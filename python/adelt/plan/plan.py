@@ -324,6 +324,7 @@ def _instances(
         items = found
     scope["tasks"] = templates.PENDING
     digest = _hash([task.model_dump(mode="json", by_alias=True), pipeline.env])
+    relevant = _relevant(pipeline, task, inputs)
     result = []
     for item in items:
         action, env = _filled(pipeline, task, item, scope, where)
@@ -338,7 +339,7 @@ def _instances(
                 key=_hash(
                     [
                         *(pipeline.name, name, item, interval.start, interval.end),
-                        _relevant(pipeline, task, inputs),
+                        relevant,
                         environment,
                     ]
                 ),

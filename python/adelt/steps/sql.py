@@ -45,7 +45,7 @@ def step(context: Context) -> StepResult:
 def _on_duckdb(context: Context, warehouse: DuckDb, text: str) -> tuple[int, list[Any]]:
     import duckdb
 
-    from adelt_sources.lock import warehouse_lock
+    from adelt_sources.lock import opened, warehouse_lock
 
     params = context.action["params"]
     with (
@@ -54,7 +54,7 @@ def _on_duckdb(context: Context, warehouse: DuckDb, text: str) -> tuple[int, lis
             holder=context.where,
             on_wait=lambda who: context.tell("wait", f"the warehouse is used by {who}"),
         ),
-        duckdb.connect(str(warehouse.file)) as con,
+        opened(warehouse.file) as con,
     ):
         context.tell("sql", "running")
         try:
