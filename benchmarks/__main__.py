@@ -21,7 +21,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from benchmarks.airflow import airflow_table
-from benchmarks.backfills import backfills_table, ledger_line
+from benchmarks.backfills import backfills_table, ledger_line, ten_years_table
 from benchmarks.generate import erf_json, report_csv
 from benchmarks.workers import workers_table
 
@@ -194,9 +194,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small files, one round: does it run?")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ten-years", action="store_true", help="only a backfill of 3,650 days (35 minutes)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="adelt-bench-") as name:
         folder = Path(name)
+        if arguments.ten_years:
+            ten_years_table(folder, (2, 4) if arguments.quick else (365, 3650))
+            return
         if arguments.quick:
             csv_table(folder, (50_000,), 1)
             erf_table(folder, (5_000,), 1, 1_000)

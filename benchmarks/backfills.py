@@ -30,7 +30,7 @@ TABLES = [
     "floodlight_group",
     "floodlight_activity",
 ]
-FIRST = date(2024, 1, 1)
+FIRST = date(2015, 1, 1)
 AT_A_TIME = 2  # tasks, as the pipeline says; and cores
 AS_PROCESSES = 6  # days, of which each has its 12 processes
 COPIES = 100  # of what the first backfill left, to see whether the next one is slower
@@ -39,8 +39,7 @@ RUNS = 100_000
 
 def backfills_table(folder: Path, days: tuple[int, ...]) -> None:
     """Days x 12 tables of the tiny world on DuckDB, two tasks at a time as the pipeline says, each in a new warehouse."""
-    print("\n| way | days | invocations | wall s | own work s | beyond it, each s | bar |")
-    print("|---|---|---|---|---|---|---|")
+    _head()
     _measure("a process for each", _processes, AS_PROCESSES, folder / "processes")
     for number in days:
         _measure("backfill", _backfill, number, folder / f"backfill-{number}")
@@ -49,10 +48,22 @@ def backfills_table(folder: Path, days: tuple[int, ...]) -> None:
     _measure(f"backfill, {days[0] * COPIES:,} days later", _backfill, days[0], home)
 
 
-Way = Callable[[date, int, dict[str, str]], None]
+def ten_years_table(folder: Path, days: tuple[int, ...]) -> None:
+    """Days x 3 tables, each number of days as one backfill: does it cost ten times as much for ten times the days?"""
+    _head()
+    for number in days:
+        _measure("backfill", _backfill, number, folder / f"few-{number}", TABLES[:3])
 
 
-def _measure(name: str, way: Way, days: int, home: Path) -> None:
+def _head() -> None:
+    print("\n| way | days | invocations | wall s | own work s | beyond it, each s | bar |")
+    print("|---|---|---|---|---|---|---|")
+
+
+Way = Callable[[date, int, list[str], dict[str, str]], None]
+
+
+def _measure(name: str, way: Way, days: int, home: Path, tables: list[str] = TABLES) -> None:
     """Own work is seconds of fetching and loading; what is beyond it counts both cores, also while they wait."""
     first, last_id = FIRST, ""
     if home.exists():
@@ -60,7 +71,7 @@ def _measure(name: str, way: Way, days: int, home: Path) -> None:
     with adelt_sandbox.running(report_seconds=0.01) as sandbox:
         env = os.environ | sandbox.env | {"ADELT_HOME": str(home), "ADELT_WAREHOUSE": str(home / "w.duckdb")}
         begun = time.perf_counter()
-        way(first, days, env)
+        way(first, days, tables, env)
         wall = time.perf_counter() - begun
     count, work = _work(home, last_id)
     beyond = (wall * AT_A_TIME - work) / count
@@ -68,9 +79,9 @@ def _measure(name: str, way: Way, days: int, home: Path) -> None:
     print(f"| {name} | {days} | {count} | {wall:.0f} | {work:.0f} | **{beyond:.3f}** | {bar} |", flush=True)
 
 
-def _backfill(first: date, days: int, env: dict[str, str]) -> None:
+def _backfill(first: date, days: int, tables: list[str], env: dict[str, str]) -> None:
     command = [sys.executable, "run_multiple_pipelines.py", "dv360_entities", "--from", str(first)]
-    command += ["--to", str(first + timedelta(days=days - 1)), "-i", f"tables={','.join(TABLES)}"]
+    command += ["--to", str(first + timedelta(days=days - 1)), "-i", f"tables={','.join(tables)}"]
     subprocess.run(command, env=env, check=True, capture_output=True)
 
 
@@ -92,7 +103,7 @@ def _multiply(home: Path, days: int) -> None:
             )
 
 
-def _processes(first: date, days: int, env: dict[str, str]) -> None:
+def _processes(first: date, days: int, tables: list[str], env: dict[str, str]) -> None:
     """What a shell script or another engine does: `adelt task` for each."""
 
     def task(day: date, table: str) -> None:
@@ -114,7 +125,7 @@ def _processes(first: date, days: int, env: dict[str, str]) -> None:
         started = [
             pool.submit(task, first + timedelta(days=number), table)
             for number in range(days)
-            for table in TABLES
+            for table in tables
         ]
     for one in started:
         one.result()

@@ -59,6 +59,8 @@ def opened(warehouse: Path) -> "duckdb.DuckDBPyConnection":
     """
     import duckdb  # late: planning and --help do not need it
 
+    if warehouse.exists():  # and one process may have it open with one configuration only
+        return duckdb.connect(warehouse)
     return duckdb.connect(warehouse, config={"default_block_size": str(BLOCK_SIZE)})
 
 

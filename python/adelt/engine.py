@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -395,8 +396,11 @@ def _tell(listeners: Sequence[events.Listener], event: events.Event) -> None:
 def _recorder(ledger: Ledger, plan: Plan, around: _Around) -> events.Listener:
     """Writes to the ledger what task processes cannot write themselves: tasks that never ran, and those that died."""
     planned = {task.id: task for task in plan.tasks}
+    started: Counter[str] = Counter()
 
     def record(event: events.Event) -> None:
+        if isinstance(event, events.TaskStarted) and event.pipeline == plan.pipeline:
+            started[event.task] += 1
         if not isinstance(event, events.TaskFinished) or event.pipeline != plan.pipeline:
             return
         task = planned.get(event.task) or around.seen.get(event.task)
@@ -409,7 +413,10 @@ def _recorder(ledger: Ledger, plan: Plan, around: _Around) -> events.Listener:
             return
         if event.status in ("FAILED", "RETRYING", "WARNING", "CANCELLED"):
             status = "CANCELLED" if event.status == "CANCELLED" else "FAILED"
-            ledger.task_died(event.run_id, event.task, status, event.exit_code, event.message)
+            noted = new_task(plan, task, event.run_id)
+            ledger.task_ended(
+                noted, started[event.task], status, event.exit_code, event.message, event.log
+            )
         if event.status == "WARNING":
             ledger.mark_warning(event.run_id, event.task)
 

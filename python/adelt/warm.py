@@ -1,4 +1,4 @@
-"""What is worth importing and reading once for all tasks of a run; `python -m adelt.warm MODULE ... DOOR LIFELINE` serves.
+"""What is worth importing and reading once for all tasks of a run; `python -m adelt.warm NAME ... DOOR LIFELINE` serves.
 
 Only the action `ingest` profits enough: it is most of the tasks, and most of a small one is importing dlt, pyarrow and
 Google's client.
@@ -22,7 +22,7 @@ KINDS = frozenset({"ingest"})  # actions whose tasks are forked
 
 
 def modules(here: Settings) -> list[str]:
-    """Modules that a task of these kinds would import for the target; all must do without threads when imported."""
+    """Modules that a task of these kinds would import for the target, and what to call in them; all must do without threads."""
     names = ["adelt.cli.commands", "adelt.taskrun", "adelt.steps.ingest", "adelt.steps.registry"]
     names += [
         "adelt_sources.ingest",
@@ -39,7 +39,7 @@ def modules(here: Settings) -> list[str]:
         names += ["adelt_sources.bigquery_destination", "adelt_sources.bigquery_tables"]
     else:
         names += ["adelt_sources.destination"]
-    return names
+    return [*names, "adelt.warm:rehearse"]
 
 
 def server(here: Settings) -> Server:
@@ -60,25 +60,27 @@ def server(here: Settings) -> Server:
 
 
 def main(names: list[str], door: int, lifeline: int) -> None:
-    """Import, and serve until the runner has gone."""
+    """Import modules, call functions (written `module:function`), and serve until the runner has gone."""
     gc.disable()  # collecting while importing takes a fifth of its time; workers switch it on again
     with without(*UNUSED):
         for name in names:
-            importlib.import_module(name)
-    for source in sources():
-        source_spec(source)
-    _rehearse()
+            module, _, function = name.partition(":")
+            found = importlib.import_module(module)
+            if function:
+                getattr(found, function)()
     if duckdb := sys.modules.get("duckdb"):
         duckdb.default_connection().close()  # importing it opens a database, with a thread for each core
     forkserver.serve(door, lifeline)
 
 
-def _rehearse() -> None:
-    """Have made what is made when it is first used: dlt's settings, checks of the command line, models of pipelines."""
+def rehearse() -> None:
+    """Have made what is made when it is first used: declarations, dlt's settings, checks of the command line and of pipelines."""
     from adelt import definition
     from adelt.cli.commands import command_line
     from adelt_sources import load
 
+    for source in sources():
+        source_spec(source)
     load.configure()
 
     command_line.make_context("adelt", ["task"]).command.commands["task"].make_context("task", ["a.b"])

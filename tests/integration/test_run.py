@@ -342,6 +342,18 @@ def test_the_same_task_twice_at_once_is_refused(project):
     assert project.tasks(0) == {"a": ["CANCELLED"]}
 
 
+def test_a_task_whose_process_could_not_begin_is_in_the_history_too(project):
+    project.pipeline(
+        "tasks:\n"
+        "  breaks: {run: 'echo \"oops: [\" >> pipelines/p.yml'}\n"
+        "  then: {needs: [breaks], run: 'true', retries: {max: 1, delay: 0s}}\n"
+    )
+    project.run("run", "p", *DAY, code=2)
+    assert project.tasks() == {"breaks": ["SUCCEEDED"], "then": ["FAILED"]}
+    run = json.loads(project.run("runs", "--json").stdout)[0]["id"]
+    assert "pipelines/p.yml" in project.run("runs", run, "--log", "then").stdout
+
+
 def test_fail_fast_stops_the_other_items(project):
     project.pipeline(
         "tasks:\n  m: {matrix: {n: [0, 60, 61], fail_fast: true}, run: 'sleep {{ matrix.n }}; exit 1'}\n"

@@ -320,14 +320,35 @@ class Ledger:
             ).fetchall()
         return {(row["external_id"], row["asset"]) for row in rows}
 
-    def task_died(self, run_id: str, instance: str, status: str, exit_code: int, message: str) -> None:
-        """Close a task whose process ended without closing it itself."""
+    def task_ended(
+        self, task: NewTask, started: int, status: str, exit_code: int, message: str, log: str
+    ) -> None:
+        """See that a task whose process has ended is closed, also if the process could not do it, or not even begin.
+
+        Args:
+            task: The task.
+            started: How many processes the run has started for it.
+            status: How it ended.
+            exit_code: Exit code of the process.
+            message: One line.
+            log: The process's log file.
+        """
         with self.transaction() as con:
             con.execute(
                 "UPDATE task_run SET status = ?, exit_code = ?, message = ?, completed_at = ?"
                 " WHERE run_id = ? AND instance = ? AND status = 'RUNNING'",
-                (status, exit_code, message, self.now(), run_id, instance),
+                (status, exit_code, message, self.now(), task.run_id, task.instance),
             )
+            known = con.execute(
+                "SELECT count(*) FROM task_run WHERE run_id = ? AND instance = ?",
+                (task.run_id, task.instance),
+            ).fetchone()[0]
+            if known < started:  # it ended before it had taken the task, so this was no attempt at it
+                identity = self._new_id()
+                self._insert_task(con, task, identity, 0, status, message)
+                con.execute(
+                    "UPDATE task_run SET exit_code = ?, log_path = ? WHERE id = ?", (exit_code, log, identity)
+                )
 
     def mark_warning(self, run_id: str, instance: str) -> None:
         """Make a failure that is allowed a warning."""
