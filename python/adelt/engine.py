@@ -414,9 +414,7 @@ def _recorder(ledger: Ledger, plan: Plan, around: _Around) -> events.Listener:
         if event.status in ("FAILED", "RETRYING", "WARNING", "CANCELLED"):
             status = "CANCELLED" if event.status == "CANCELLED" else "FAILED"
             noted = new_task(plan, task, event.run_id)
-            ledger.task_ended(
-                noted, started[event.task], status, event.exit_code, event.message, event.log
-            )
+            ledger.task_ended(noted, started[event.task], status, event.exit_code, event.message, event.log)
         if event.status == "WARNING":
             ledger.mark_warning(event.run_id, event.task)
 
