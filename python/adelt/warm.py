@@ -83,7 +83,7 @@ def rehearse() -> None:
         source_spec(source)
     load.configure()
 
-    command_line.make_context("adelt", ["task"]).command.commands["task"].make_context("task", ["a.b"])
+    command_line.commands["task"].make_context("task", ["a.b"])
     here = settings.load()
     for path in definition.find_all(here.project):
         with contextlib.suppress(AdeltError):  # whose it is will say so

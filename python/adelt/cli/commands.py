@@ -1,6 +1,6 @@
 """Every command, in the order of `adelt --help`."""
 
-from typer.main import get_command
+from typer.main import get_group
 
 from adelt.cli import backfill, definitions, doctor, export, ingest, replay, runs, sandbox, serve, targets
 from adelt.cli.app import app
@@ -25,4 +25,4 @@ app.command()(sandbox.query)
 app.command()(sandbox.sandbox)
 app.command()(sandbox.demo)
 
-command_line = get_command(app)  # made when imported, so that workers that are forked later have it
+command_line = get_group(app)  # made when imported, so that workers that are forked later have it
