@@ -327,7 +327,7 @@ class _Around:
         )
 
     def take_slot(self, task: PlannedTask) -> bool:
-        if self._pool is None:
+        if self._pool is None or task.kind == "pipeline":  # whose tasks need places, and would wait for its own
             return True
         return self._ledger.take_slot(self._pool, f"{self._run_id}/{task.id}", self._limit)
 

@@ -1,7 +1,10 @@
-"""Whether a task is to be done: it may be done already, or be another process's, or be old for what it is built on."""
+"""Whether a task is to be done, and when: it may be done already, or be another process's, or be old for what it is built on;
+and its group of pipelines may have no place for it yet.
+"""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from adelt.taskrun import TaskRequest
 
 _ENDING_SECONDS = 3 * LIVES_ON_SECONDS
+_LOOK_SECONDS = 0.5  # between looks at a group whose places are taken
 
 
 def claimed(
@@ -46,6 +50,34 @@ def claimed(
         if done and not (request.if_changed and done.digest != whole.digest):
             return done, request  # and so is each of its parts
     return _claim(ledger, new_task(made, task, request.run_id), request), request
+
+
+@contextmanager
+def place(
+    ledger: Ledger, made: Plan, task: PlannedTask, run_id: str, on_wait: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold one of the places that pipelines of a group share, for a task that no runner has taken one for.
+
+    Args:
+        ledger: The ledger, whose leases are being renewed.
+        made: The plan of the run.
+        task: The task; one that runs a pipeline needs no place, the tasks of that pipeline do.
+        run_id: Its run.
+        on_wait: Called once, with why, if all places are taken.
+    """
+    if made.group is None or task.kind == "pipeline":
+        yield
+        return
+    holder, waiting = f"{run_id}/{task.id}", False
+    while not ledger.take_slot(made.group, holder, made.limit):
+        if not waiting:
+            on_wait(f"all {made.limit} places of group `{made.group}` are taken")
+        waiting = True
+        time.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        ledger.free_slot(made.group, holder)
 
 
 def _stale(

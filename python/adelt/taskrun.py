@@ -1,5 +1,6 @@
 """One task in this process: claim it, do it, write down how it went. What `adelt task` calls, under every engine."""
 
+import contextlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from adelt.redact import Redactor
 from adelt.run.workers import Workers
 from adelt.settings import Handover, Settings
 from adelt.steps.context import Context, StepResult, Stopped
-from adelt.taskclaim import claimed
+from adelt.taskclaim import claimed, place
 from adelt.tasklog import Clean, Reporter, logging
 from adelt.window import Interval
 
@@ -224,7 +225,12 @@ def _perform(
                 from adelt import cost  # late: most targets have no limit
 
                 cost.check_task(here, made, task, context.action)
-            done = perform(context)
+            with contextlib.ExitStack() as held:
+                if handover.lifeline is None:  # else the runner holds its place
+                    held.enter_context(
+                        place(ledger, made, task, request.run_id, lambda why: context.tell("wait", why))
+                    )
+                done = perform(context)
             outputs = {**done.outputs, **_read_output(output, context)}
             message = clean.redactor.clean(done.message)
             status, code, operations = "SUCCEEDED", 0, done.operations

@@ -308,6 +308,42 @@ def test_pipelines_of_a_group_share_its_places(project):
     assert overlap(project.lines("span")) == 1
 
 
+def test_tasks_that_engines_start_share_the_places_of_a_group_too(project):
+    group = "concurrency: {tasks: 1, group: api}\n"
+    project.pipeline(f"{group}tasks:\n  a: {{run: 'echo x >> started; sleep 60'}}\n", "long")
+    project.pipeline(f"{group}tasks:\n  a: {{run: 'echo x >> waited'}}\n")
+    interval = ["--interval", "2026-01-05/2026-01-06"]
+    first = project.start("task", "long.a", *interval)
+    project.wait_for("started")
+    second = project.start("task", "p.a", *interval)
+    assert "all 1 places of group `api` are taken" in second.stdout.readline()
+    assert not (project.folder / "waited").exists()
+    first.send_signal(signal.SIGTERM)
+    assert (first.wait(timeout=20), second.wait(timeout=20)) == (143, 0)
+    assert project.lines("waited") == ["x"]
+
+
+def test_a_task_that_waits_for_a_place_can_be_stopped(project):
+    project.pipeline("concurrency: {tasks: 1, group: api}\ntasks:\n  a: {run: 'echo x >> started; sleep 60'}\n")
+    first = project.start("task", "p.a", "--interval", "2026-01-05/2026-01-06")
+    project.wait_for("started")
+    second = project.start("task", "p.a", "--interval", "2026-01-06/2026-01-07")
+    assert "are taken" in second.stdout.readline()
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(timeout=20) == 143
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    first.wait(timeout=20)
+
+
+def test_a_pipeline_may_run_another_of_its_group(project):
+    group = "concurrency: {tasks: 1, group: api}\n"
+    project.pipeline(f"{group}tasks:\n  a: {{run: 'echo x >> done'}}\n", "inner")
+    project.pipeline(f"{group}tasks:\n  b: {{pipeline: {{name: inner}}}}\n  c: {{run: 'echo y >> done'}}\n")
+    project.run("run", "p", *DAY)
+    assert sorted(project.lines("done")) == ["x", "y"]
+
+
 def test_the_same_run_twice_at_once_happens_once(project):
     project.pipeline(f"tasks:\n  m: {{matrix: {{n: [1, 2]}}, run: '{SPAN}'}}\n")
     runners = [project.start("run", "p", *DAY) for _ in range(3)]

@@ -174,9 +174,9 @@ class _Exporter:
         limits = self._pipeline.concurrency
         if limits.group:
             self._note(
-                "missing",
+                "approximated",
                 "concurrency.group",
-                f"flows that share `{limits.group}` are not limited together; each has its own limit",
+                f"a task waits in its process for a place in `{limits.group}`; workers have to share ADELT_HOME for it",
             )
         matrices = [name for name in self._needs if self._pipeline.tasks[name].matrix]
         if matrices and len(self._needs) > 1:

@@ -258,9 +258,9 @@ class _Exporter:
             )
         if limits.group:
             self._note(
-                "missing",
+                "approximated",
                 "concurrency.group",
-                f"pipelines that share `{limits.group}` are not limited together",
+                f"a task waits in its process for a place in `{limits.group}`; workers have to share ADELT_HOME for it",
             )
         if len(self._needs) > 1:
             kind: Kind = "missing" if "tasks" in limits.model_fields_set else "approximated"
