@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adelt import __version__, ids, settings, warm
+from adelt import __version__, ids, settings, stale, warm
 from adelt.definition import Definition
 from adelt.definition.model import Pipeline
 from adelt.definition.templates import as_text, slug
@@ -127,15 +127,16 @@ class History:
 
     def __init__(self, here: Settings) -> None:
         """Look into the ledger of an adelt home; there may be none yet."""
-        self._ledger = open_ledger(here) if here.ledger.exists() else None
+        self._here, self._ledger = here, open_ledger(here) if here.ledger.exists() else None
         self._gone = here.warehouse.is_gone
 
-    def done(self, task: PlannedTask) -> str:
-        """The run that has done a task; empty if none has, or what it loaded is gone with the warehouse."""
+    def done(self, task: PlannedTask, plan: Plan, definition: Definition) -> str:
+        """The run that has done a task; empty if none has, what it built on is newer, or it is gone with the warehouse."""
         if self._ledger is None or (self._gone and task.kind in WAREHOUSE_KINDS):
             return ""
         found = self._ledger.done(task.key)
-        return found.run_id if found else ""
+        built = stale.built_on(self._ledger, definition, plan, task.task, self._here.project)
+        return found.run_id if found and not stale.is_stale(found, built) else ""
 
     def outputs(self, plan: Plan, definition: Definition) -> Mapping[str, Any]:
         """Outputs of tasks that are over."""
@@ -176,7 +177,7 @@ def run_pipeline(here: Settings, request: RunRequest, listeners: Sequence[events
     )
     if (refused := _wait_for_turn(ledger, plan, run, request, listeners)) is not None:
         return refused
-    around = _Around(here, request, ledger, run.id)
+    around = _Around(here, request, plan, ledger, run.id)
     executor = Executor(
         plan,
         run.id,
@@ -289,18 +290,27 @@ def new_task(plan: Plan, task: PlannedTask, run_id: str) -> NewTask:
 class _Around:
     """What the executor asks for."""
 
-    def __init__(self, here: Settings, request: RunRequest, ledger: Ledger, run_id: str) -> None:
-        self._here, self._request, self._ledger, self._run_id = here, request, ledger, run_id
+    def __init__(self, here: Settings, request: RunRequest, plan: Plan, ledger: Ledger, run_id: str) -> None:
+        self._here, self._request, self._plan = here, request, plan
+        self._ledger, self._run_id = ledger, run_id
         self._pool = request.definition.pipeline.concurrency.group
         self._limit = request.definition.pipeline.concurrency.tasks
         self.seen: dict[str, PlannedTask] = {}
+        self._built: dict[
+            str, str
+        ] = {}  # task of the definition -> when what it needs was last done, by other runs
 
     def done(self, task: PlannedTask) -> str:
         self.seen[task.id] = task
         found = self._ledger.done(task.key)
         if found is None or (self._request.if_changed and found.digest != task.digest):
             return ""
-        return "" if found.completed_at < self._request.since else found.run_id
+        if task.task not in self._built:
+            self._built[task.task] = stale.built_on(
+                self._ledger, self._request.definition, self._plan, task.task, self._here.project
+            )
+        old = stale.is_stale(found, max(self._built[task.task], self._request.since))
+        return "" if old else found.run_id
 
     def outputs(self, plan: Plan) -> Mapping[str, Any]:
         return outputs_of(self._ledger, plan, self._request.definition)
@@ -327,7 +337,9 @@ class _Around:
         )
 
     def take_slot(self, task: PlannedTask) -> bool:
-        if self._pool is None or task.kind == "pipeline":  # whose tasks need places, and would wait for its own
+        if (
+            self._pool is None or task.kind == "pipeline"
+        ):  # whose tasks need places, and would wait for its own
             return True
         return self._ledger.take_slot(self._pool, f"{self._run_id}/{task.id}", self._limit)
 

@@ -128,7 +128,7 @@ def _tasks(definition: Definition, plan: Plan, history: "History", *, force: boo
             )  # fmt: skip
             continue
         for task in tasks:
-            run = "" if stale else history.done(task)
+            run = "" if stale else history.done(task, plan, definition)
             skip = group.skip or ("only after a failure" if group.condition == "failure" else "")
             state = "skip" if skip else "done" if run else "run"
             if state == "run":

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adelt import definition
-from adelt.definition import Definition
+from adelt import stale
 from adelt.engine import new_task
 from adelt.ledger import Claimed, Done, Held, Ledger, NewTask
 from adelt.lifeline import LIVES_ON_SECONDS
@@ -42,10 +41,10 @@ def claimed(
     both = dict.fromkeys((task.key, whole.key))
     if request.again and any(done.run_id == request.run_id for done in ledger.all_done(both).values()):
         request = replace(request, force=True)
-    stale = _stale(ledger, request, made, both, project)
-    if task.key in stale or (request.part and request.part.graph):  # the models may have changed since
+    old = _stale(ledger, request, made, both, project)
+    if task.key in old or (request.part and request.part.graph):  # the models may have changed since
         request = replace(request, force=True)
-    if task is not whole and not request.force and whole.key not in stale:
+    if task is not whole and not request.force and whole.key not in old:
         done = ledger.done(whole.key)
         if done and not (request.if_changed and done.digest != whole.digest):
             return done, request  # and so is each of its parts
@@ -83,12 +82,9 @@ def place(
 def _stale(
     ledger: Ledger, request: "TaskRequest", made: Plan, keys: Iterable[str], project: Path
 ) -> set[str]:
-    """Those of the keys that were done before something that they are built on, as a local run would see it."""
-    needs = next(group.needs for group in made.groups if group.name == request.task)
-    if not needs:
-        return set()
-    flows = _pipelines(request.definition, needs, project)
-    return {key for key in keys if ledger.is_stale(key, request.run_id, needs, flows)}
+    """Those of the keys that were done before something that they are built on."""
+    built = stale.built_on(ledger, request.definition, made, request.task, project)
+    return {key for key, done in ledger.all_done(keys).items() if stale.is_stale(done, built)}
 
 
 def _claim(ledger: Ledger, task: NewTask, request: "TaskRequest") -> Claimed | Done | Held:
@@ -99,18 +95,3 @@ def _claim(ledger: Ledger, task: NewTask, request: "TaskRequest") -> Claimed | D
         if not (isinstance(claim, Held) and claim.ending and time.monotonic() < deadline):
             return claim
         time.sleep(0.1)
-
-
-def _pipelines(found: Definition, tasks: Iterable[str], project: Path) -> set[str]:
-    """Names of the pipelines that tasks run and wait for, and of those that these run."""
-    names: set[str] = set()
-    waiting = [(found, tasks)]
-    while waiting:
-        above, tasks = waiting.pop()
-        for task in tasks:
-            other = above.pipeline.tasks[task].pipeline
-            if other and other.wait and other.name not in names:
-                names.add(other.name)
-                inner = definition.find(other.name, project)
-                waiting.append((inner, inner.pipeline.tasks))
-    return names

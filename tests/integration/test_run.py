@@ -324,7 +324,9 @@ def test_tasks_that_engines_start_share_the_places_of_a_group_too(project):
 
 
 def test_a_task_that_waits_for_a_place_can_be_stopped(project):
-    project.pipeline("concurrency: {tasks: 1, group: api}\ntasks:\n  a: {run: 'echo x >> started; sleep 60'}\n")
+    project.pipeline(
+        "concurrency: {tasks: 1, group: api}\ntasks:\n  a: {run: 'echo x >> started; sleep 60'}\n"
+    )
     first = project.start("task", "p.a", "--interval", "2026-01-05/2026-01-06")
     project.wait_for("started")
     second = project.start("task", "p.a", "--interval", "2026-01-06/2026-01-07")
@@ -342,6 +344,32 @@ def test_a_pipeline_may_run_another_of_its_group(project):
     project.pipeline(f"{group}tasks:\n  b: {{pipeline: {{name: inner}}}}\n  c: {{run: 'echo y >> done'}}\n")
     project.run("run", "p", *DAY)
     assert sorted(project.lines("done")) == ["x", "y"]
+
+
+@pytest.mark.parametrize("forced", [("inner",), ("p", "--select", "load")])
+@pytest.mark.parametrize("asked", [(), ("--select", "then")])
+def test_what_another_run_has_done_since_makes_what_is_built_on_it_old(project, forced, asked):
+    project.pipeline("tasks:\n  load: {run: 'true'}\n", "inner")
+    project.pipeline(
+        "tasks:\n"
+        "  inner: {pipeline: {name: inner}}\n"
+        "  load: {run: 'true'}\n"
+        "  then: {needs: [inner, load], run: 'echo x >> built'}\n"
+    )
+    project.run("run", "p", *DAY)
+    project.run("run", "p", "--date", "2026-01-06")
+    assert len(project.lines("built")) == 2
+    project.run("run", *forced, "--force", *DAY)
+    states = {
+        task["id"]: task["state"]
+        for task in json.loads(project.run("plan", "p", *DAY, "--json").stdout)["tasks"]
+    }
+    assert states == {"inner": "done", "load": "done", "then": "run"}
+    project.run("run", "p", *asked, *DAY)
+    assert len(project.lines("built")) == 3
+    project.run("run", "p", *asked, *DAY)
+    project.run("run", "p", "--date", "2026-01-06")
+    assert len(project.lines("built")) == 3
 
 
 def test_the_same_run_twice_at_once_happens_once(project):

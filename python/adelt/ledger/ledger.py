@@ -398,28 +398,35 @@ class Ledger:
             found = {key: _done(con, key) for key in keys}
         return {key: done for key, done in found.items() if done}
 
-    def is_stale(self, key: str, run_id: str, needs: Sequence[str], pipelines: Iterable[str] = ()) -> bool:
-        """Whether a piece of work is done, but tasks that it needs have been done since.
+    def last_done(
+        self,
+        environment: str,
+        start: str,
+        end: str,
+        pipeline: str,
+        tasks: Iterable[str],
+        pipelines: Iterable[str],
+    ) -> str:
+        """When work for an interval was last done; empty if it never was.
 
         Args:
-            key: The piece of work.
-            run_id: The run that it belongs to.
-            needs: Tasks of this run that it needs.
-            pipelines: Pipelines that it needs, whose runs count for the same interval whoever began them: an engine
-                that runs them as flows of their own gives those ids of their own.
+            environment: Target and warehouse.
+            start: First day of the interval.
+            end: Day after its last.
+            pipeline: The pipeline that the tasks are of.
+            tasks: Tasks that count, in whatever run.
+            pipelines: Other pipelines whose tasks count, all of them.
         """
         with self.connection() as con:
-            done = _done(con, key)
-            return done is not None and bool(
-                con.execute(
-                    "SELECT 1 FROM task_run t WHERE t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING')"
-                    " AND t.completed_at > ? AND (t.run_id = ? AND t.task IN (SELECT value FROM json_each(?))"
-                    " OR t.run_id IN (SELECT p.id FROM pipeline_run p JOIN pipeline_run ours ON ours.id = ?"
-                    " WHERE p.pipeline IN (SELECT value FROM json_each(?)) AND p.env = ours.env"
-                    " AND p.interval_start = ours.interval_start AND p.interval_end = ours.interval_end)) LIMIT 1",
-                    (done.completed_at, run_id, json.dumps(list(needs)), run_id, json.dumps(list(pipelines))),
-                ).fetchone()
-            )
+            found = con.execute(
+                "SELECT max(t.completed_at) FROM pipeline_run p JOIN task_run t ON t.run_id = p.id"
+                " WHERE p.env = ? AND p.interval_start = ? AND p.interval_end = ?"
+                " AND t.attempt > 0 AND t.status IN ('SUCCEEDED', 'WARNING')"
+                " AND (p.pipeline = ? AND t.task IN (SELECT value FROM json_each(?))"
+                " OR p.pipeline IN (SELECT value FROM json_each(?)))",
+                (environment, start, end, pipeline, json.dumps(list(tasks)), json.dumps(list(pipelines))),
+            ).fetchone()[0]
+        return found or ""
 
     def succeeded(self, pipeline: str, start: str, end: str, environment: str) -> bool:
         """Whether a pipeline's last run for an interval was a success."""
