@@ -1,6 +1,4 @@
-"""Whether a task is to be done, and when: it may be done already, or be another process's, or be old for what it is built on;
-and its group of pipelines may have no place for it yet.
-"""
+"""Whether a task is to be done, or done already, or another process's; and when its group of pipelines has a place for it."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -8,8 +8,8 @@ from datetime import date
 import pytest
 
 from adelt import cost, ids, settings
+from adelt.by_hand import run_ingest
 from adelt.errors import InputError
-from adelt.ingest_run import run_ingest
 from adelt.ledger import Ledger, NewRun, NewTask, Operation
 from adelt.preview import Preview, TaskPreview
 from adelt.window import Interval

@@ -24,10 +24,10 @@ def ingest(
     `adelt runs` lists it; it is brought whether or not it has been before, and pipelines do their own tasks all the same.
     """
     from adelt import settings
+    from adelt.by_hand import run_ingest
     from adelt.cli.intervals import days
     from adelt.cli.output import human_bytes, human_seconds, print_json
     from adelt.cli.progress import single
-    from adelt.ingest_run import run_ingest
 
     window = days(first, last, f"{source}.{table}")
     here = settings.load(target)

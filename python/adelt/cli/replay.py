@@ -22,36 +22,25 @@ def replay(
     target: TargetOption = None,
     as_json: Json = False,
 ) -> None:
-    """Load the files that a source gave for these days again, without asking the source."""
-    import uuid6
-
-    from adelt import settings
+    """Load the files that a source gave for these days again, without asking the source; `adelt runs` lists it."""
+    from adelt import by_hand, settings
     from adelt.cli.intervals import days
     from adelt.cli.output import print_json
     from adelt.cli.progress import single
-    from adelt.steps.ingest import landing_of
     from adelt_sources import replay as replays
     from adelt_sources.catalog import table_spec
 
     table_spec(source, table)
     window = days(first, last, f"{source}.{table}")
     here = settings.load(target)
-    job = replays.Replay(
-        source=source,
-        table=table,
-        start=window.start,
-        end=window.end,
-        id=str(uuid6.uuid7()),
-        landing=landing_of(here),
-        warehouse=here.warehouse,
-        work_dir=here.home / "work",
-        run_id=run,
-    )
     if dry_run:
+        job = by_hand.replay_job(here, source=source, table=table, window=window, of_run=run)
         steps = replays.plan(job)
     else:
         with single(f"{source}.{table}", quiet=as_json) as progress:
-            steps = replays.replay(job, progress)
+            steps = by_hand.run_replay(
+                here, source=source, table=table, window=window, of_run=run, on_progress=progress
+            )
     if as_json:
         print_json([_plain(step) for step in steps])
         return

@@ -1,4 +1,4 @@
-"""`adelt ingest` in the ledger: a run like any other, which says nothing about what pipelines have done."""
+"""`adelt ingest` and `adelt replay` in the ledger: runs like any other, which say nothing about what pipelines have done."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from history import RUNS, fill, listening
 
-from adelt import definition, engine, ingest_run, settings
+from adelt import by_hand, definition, engine, settings
 from adelt.cli.ingest import ingest as command
 from adelt.serve.app import BASE
 from adelt.window import Interval
@@ -115,7 +115,7 @@ def test_how_it_ended_is_noted_without_secrets(home, monkeypatch, error, status,
     def run(*_, **__):
         raise error
 
-    monkeypatch.setattr(ingest_run.ingest, "run", run)
+    monkeypatch.setattr(by_hand.ingest, "run", run)
     with pytest.raises(type(error)):
         bring("http://127.0.0.1:1")
     ledger = engine.open_ledger(home)
