@@ -36,13 +36,13 @@ airflow: setup $(AIRFLOW)  ## Airflow on localhost:8080 with the DAGs, against t
 airflow-versions: setup  ## the DAGs on Airflow 2.11, 3.1 and 3.2 too (two minutes; `make test` has 3.3)
 	@$(BIN)/python -m pytest -m airflow_versions tests/integration
 
-airflow-week: setup  ## seven days of daily through Airflow, and locally: the same warehouse (ten minutes)
+airflow-week: setup  ## seven days of daily through Airflow, and locally: the same warehouse (six minutes)
 	@$(BIN)/python -m pytest -m airflow_week tests/integration
 
 airflow-cosmos: setup  ## dbt model by model with Cosmos: the same marts (ten minutes)
 	@$(BIN)/python -m pytest -m airflow_cosmos tests/integration
 
-backfill-story: setup  ## sixty days of all sources, killed five times, resumed: equal to the oracle (seven minutes)
+backfill-story: setup  ## sixty days of all sources, killed five times, resumed: equal to the oracle (four minutes)
 	@$(BIN)/python -m pytest -s -m backfill_story tests/e2e
 
 demo: setup  ## the main job: sandbox -> sources -> DuckDB -> dbt, then where to look
