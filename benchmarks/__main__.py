@@ -194,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small files, one round: does it run?")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ten-years", action="store_true", help="only a backfill of 3,650 days (35 minutes)")
+    parser.add_argument("--ten-years", action="store_true", help="only a backfill of 3,650 days (45 minutes)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="adelt-bench-") as name:
         folder = Path(name)
