@@ -4,17 +4,15 @@ Only the action `ingest` profits enough: it is most of the tasks, and most of a 
 Google's client.
 """
 
-import contextlib
 import gc
 import importlib
 import sys
 
 from adelt import settings
-from adelt.errors import AdeltError
 from adelt.run import forkserver
 from adelt.run.workers import Server
 from adelt.settings import Settings
-from adelt_sources.catalog import source_spec, sources
+from adelt_sources.catalog import sources
 from adelt_sources.light import UNUSED, without
 from adelt_sources.warehouse import BigQuery
 
@@ -39,7 +37,7 @@ def modules(here: Settings) -> list[str]:
         names += ["adelt_sources.bigquery_destination", "adelt_sources.bigquery_tables"]
     else:
         names += ["adelt_sources.destination"]
-    return [*names, "adelt.warm:rehearse"]
+    return [*names, "adelt.rehearsal:rehearse"]
 
 
 def server(here: Settings) -> Server:
@@ -71,23 +69,6 @@ def main(names: list[str], door: int, lifeline: int) -> None:
     if duckdb := sys.modules.get("duckdb"):
         duckdb.default_connection().close()  # importing it opens a database, with a thread for each core
     forkserver.serve(door, lifeline)
-
-
-def rehearse() -> None:
-    """Have made what is made when it is first used: declarations, dlt's settings, checks of the command line and of pipelines."""
-    from adelt import definition
-    from adelt.cli.commands import command_line
-    from adelt_sources import load
-
-    for source in sources():
-        source_spec(source)
-    load.configure()
-
-    command_line.commands["task"].make_context("task", ["a.b"])
-    here = settings.load()
-    for path in definition.find_all(here.project):
-        with contextlib.suppress(AdeltError):  # whose it is will say so
-            definition.load(path, here.project).pipeline.model_dump(mode="json", by_alias=True)
 
 
 if __name__ == "__main__":
