@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 if TYPE_CHECKING:
     import duckdb
 
-# Of a file that is made now; DuckDB's own are four times as large. It takes several for each column that a small load touches,
-# and most of that load's time was handling them; large loads and queries are as fast. Still smaller ones compress worse.
-BLOCK_SIZE = 65536
+# Of a file that is made now; DuckDB's own are twice as large. It takes several for each column that a small load touches,
+# and most of that load's time was handling them. Still smaller ones make large loads take more memory, and compress worse.
+BLOCK_SIZE = 131072
 _LOOK_SECONDS = 0.01  # between looks at a lock that another process has
 
 
